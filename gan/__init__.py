@@ -1,0 +1,1 @@
+"""The shared adversarial game: objectives, turns, trainer. Knows no sound and no picture."""

@@ -1,0 +1,157 @@
+"""Checkpoints: written whole or not at all, read without running anything that is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+
+@contextmanager
+def atomic(path: str | Path):
+    """Give a temporary path beside ``path``; move it there if all went well, else remove it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        yield Path(name)
+        with open(name, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def save(path: str | Path, state: Mapping) -> None:
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``."""
+    with atomic(path) as part:
+        torch.save(dict(state), part)
+
+
+def load(path: str | Path) -> dict:
+    """Return what ``save`` wrote, on the CPU.
+
+    Raises:
+        ValueError: where the file is no such checkpoint, or is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: no checkpoint, or a damaged one ({reason})") from None
+
+
+def export(path: str | Path, network: nn.Module, config: Mapping, **notes: str) -> None:
+    """Write one network with what builds it: safetensors, the configuration in its header.
+
+    Args:
+        path: of the file.
+        network: whose parameters and persistent buffers are written, in their own precision.
+        config: ``{"_target_": kind, keyword: value, ...}``, as ``build`` reads it.
+        notes: further strings for the header, such as ``version="0.1.0"``.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    with atomic(path) as part:
+        save_file(tensors, part, {"config": json.dumps(dict(config)), **notes})
+
+
+def build(config: Mapping, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
+    """Return the network that ``config`` describes, freshly initialized.
+
+    Raises:
+        ValueError: where its kind is not among ``kinds``, or its keywords don't fit.
+    """
+    keywords = {
+        key: build(value, kinds) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key != "_target_"
+    }
+    kind = config.get("_target_")
+    if kind not in kinds:
+        raise ValueError(f"unknown kind of network {kind!r}; known are {', '.join(sorted(kinds))}")
+    try:
+        return kinds[kind](**keywords)
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"can't build {kind} ({error})") from None
+
+
+def load_network(path: str | Path, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
+    """Return the network that ``export`` wrote, in float32, in evaluation mode.
+
+    Nothing in the file is run: ``kinds`` says which classes it may ask for.
+
+    Raises:
+        OSError: where the file can't be opened.
+        ValueError: where it is no model file, or holds other tensors than its network wants.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            config = check(header, shapes, kinds)
+            tensors = {name: file.get_tensor(name).float() for name in shapes}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no model file ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    network = build(config, kinds)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def check(header: Mapping[str, str], shapes: Mapping[str, tuple], kinds) -> dict:
+    """Return the header's configuration, once its tensors fit it; takes no memory for them."""
+    if "config" not in header:
+        raise ValueError("holds no configuration; was it written by this package?")
+    try:
+        config = json.loads(header["config"])
+    except json.JSONDecodeError:
+        raise ValueError("its configuration is no JSON") from None
+    if not isinstance(config, dict):
+        raise ValueError("its configuration is no mapping")
+    with torch.device("meta"):
+        network = build(config, kinds)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if wanted != shapes:
+        name = sorted(set(wanted.items()) ^ set(shapes.items()))[0][0]
+        raise ValueError(
+            f"tensor {name!r} is {shapes.get(name, 'missing')}, "
+            f"its configuration wants {wanted.get(name, 'none')}"
+        )
+    return config
+
+
+def random_state() -> dict:
+    """Return the state of Python's, NumPy's and torch's generators, of plain types."""
+    kind, keys, *rest = np.random.get_state()
+    state = {
+        "python": random.getstate(),
+        "numpy": (kind, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: Mapping) -> None:
+    """Restore what ``random_state`` returned."""
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,68 @@
+"""Batches in an order that depends on the seed alone, from any step on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class Draw(int):
+    """An index that knows its epoch, so that a data set can draw anew in each.
+
+    >>> Draw(3, epoch=2), Draw(3, epoch=2).epoch
+    (3, 2)
+    """
+
+    def __new__(cls, index: int, epoch: int):
+        self = super().__new__(cls, index)
+        self.epoch = epoch
+        return self
+
+    def __getnewargs__(self) -> tuple[int, int]:
+        return int(self), self.epoch
+
+
+class Order(Sampler):
+    """The batches of step ``start`` and all later ones, without an end.
+
+    Every epoch is a permutation of its own; what does not fill a batch is left for another epoch.
+    A data set smaller than a batch is gone through several times within it.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int = 0, start: int = 0):
+        if length < 1:
+            raise ValueError("the data set is empty")
+        self.length, self.batch_size, self.seed, self.start = length, batch_size, seed, start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        copies = -(-self.batch_size // self.length)
+        per_epoch = self.length * copies // self.batch_size
+        epoch, position = divmod(self.start, per_epoch)
+        while True:
+            random = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = [torch.randperm(self.length, generator=random) for _ in range(copies)]
+            draws = [Draw(index, epoch) for index in torch.cat(order).tolist()]
+            for batch in range(position, per_epoch):
+                yield draws[batch * self.batch_size : (batch + 1) * self.batch_size]
+            epoch, position = epoch + 1, 0
+
+
+def feed(
+    dataset: Dataset, batch_size: int, seed: int = 0, start: int = 0, workers: int = 0
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Return an endless iterator of batches from step ``start`` on.
+
+    Worker processes change the speed, never the batches: a data set draws its randomness from the
+    seed, the epoch and the index that it is asked for.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_sampler=Order(len(dataset), batch_size, seed, start),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return iter(loader)

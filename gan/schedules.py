@@ -1,0 +1,163 @@
+"""Values that change over the steps of a run, and gates that read losses.
+
+A schedule is called with a step, counted from 0, and returns a float: a learning rate's multiplier,
+a loss's weight, the strength of a noise. It depends on the step alone, so that resuming needs none
+of its state. A gate is called with a turn's named losses and returns whether the turn is taken.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Schedule = Callable[[int], float]
+
+
+def _check_steps(name: str, steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"{name} must be 1 or more, not {steps}")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value at every step."""
+
+    value: float = 1.0
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from `start` to `end` over `steps` steps from step `begin`, flat elsewhere.
+
+    >>> decay = Linear(start=1.0, end=0.0, steps=100, begin=100)  # CycleGAN's, in epochs
+    >>> decay(50), decay(150), decay(500)
+    (1.0, 0.5, 0.0)
+    """
+
+    start: float
+    end: float
+    steps: int
+    begin: int = 0
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        share = min(max((step - self.begin) / self.steps, 0.0), 1.0)
+        return self.start + (self.end - self.start) * share
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from `start` to `end` over `steps` steps, flat after.
+
+    Loshchilov and Hutter 2017, eq. 5, without restarts.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        share = min(max(step / self.steps, 0.0), 1.0)
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class Steps:
+    """`start`, multiplied by `factor` at each of the steps `at`.
+
+    >>> rate = Steps(start=1e-4, factor=0.1, at=[100_000])  # SRGAN's
+    >>> rate(99_999), round(rate(100_000), 9)
+    (0.0001, 1e-05)
+    """
+
+    start: float
+    factor: float
+    at: Sequence[int]
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return self.start * self.factor ** sum(step >= drop for drop in self.at)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """`start`, multiplied by `factor` every `every` steps.
+
+    >>> noise = Decay(start=0.5, factor=0.7, every=1000)
+    >>> noise(999), noise(1000)
+    (0.5, 0.35)
+    """
+
+    start: float
+    factor: float
+    every: int
+
+    def __post_init__(self):
+        _check_steps("every", self.every)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return self.start * self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The schedule `then`, scaled up to its full value over the first `steps` steps.
+
+    Step 0 gets the share 1 / steps, not 0, so that it isn't wasted.
+    """
+
+    steps: int
+    then: Schedule
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return self.then(step) * min((step + 1) / self.steps, 1.0)
+
+
+def _value(losses: Mapping[str, float], name: str) -> float:
+    if name not in losses:
+        raise ValueError(f"no loss called {name!r} to wait for; there are: {', '.join(losses)}")
+    return float(losses[name])
+
+
+@dataclass(frozen=True)
+class Above:
+    """Open while the loss called `loss` is above `threshold`.
+
+    >>> rested = Above("adversarial", 0.1)
+    >>> rested({"adversarial": 0.05})
+    False
+    """
+
+    loss: str
+    threshold: float
+
+    def __call__(self, losses: Mapping[str, float]) -> bool:
+        """Return whether it is open; raise ValueError where no such loss is."""
+        return _value(losses, self.loss) > self.threshold
+
+
+@dataclass(frozen=True)
+class Below:
+    """Open while the loss called `loss` is below `threshold`."""
+
+    loss: str
+    threshold: float
+
+    def __call__(self, losses: Mapping[str, float]) -> bool:
+        """Return whether it is open; raise ValueError where no such loss is."""
+        return _value(losses, self.loss) < self.threshold

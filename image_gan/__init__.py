@@ -1,0 +1,1 @@
+"""Picture GANs on the shared trainer."""
