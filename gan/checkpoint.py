@@ -29,9 +29,17 @@ def atomic(path: str | Path):
         yield Path(name)
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~current_umask())  # as a plain open would have it
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def save(path: str | Path, state: Mapping) -> None:

@@ -9,7 +9,7 @@ from gan.schedules import Schedule
 
 
 def register_growing_buffer(module: nn.Module, name: str) -> None:
-    """Give `module` an empty buffer that takes, in loading, the shape of what was saved."""
+    """Give ``module`` an empty buffer that takes, in loading, the shape of what was saved."""
     module.register_buffer(name, torch.empty(0))
     module.register_load_state_dict_pre_hook(partial(_take_saved_shape, name))
 
@@ -22,7 +22,7 @@ def _take_saved_shape(name: str, module: nn.Module, state: dict, prefix: str, *_
 class MinibatchDiscrimination(nn.Module):
     """How close each sample is to the rest of its batch, appended to its features.
 
-    Shape: ``(B, features) -> (B, features + kernels)``. A kernel projects the features to `width`
+    Shape: ``(B, features) -> (B, features + kernels)``. A kernel projects the features to ``width``
     numbers; what it appends is the sum over the batch, the sample itself included, of
     exp(-L1 distance of the projections). Salimans et al. 2016, section 3.2.
     """
@@ -42,9 +42,9 @@ class MinibatchDiscrimination(nn.Module):
 class Reference(nn.Module):
     """The fixed batch by which virtual batch normalization measures all others.
 
-    ``(B, ...) -> (N + B, ...)``: the N reference samples, then the batch. They are the first `size`
-    samples given to `set`, or else of the first batch that passes in training, and are saved with
-    the module's state. Across processes, the first one's are everybody's.
+    ``(B, ...) -> (N + B, ...)``: the N reference samples, then the batch. The reference is the
+    first ``size`` samples given to ``set``, or else of the first batch that passes in training; it
+    is saved with the module's state. Across processes, the first one's is everybody's.
     """
 
     def __init__(self, size: int):
@@ -57,7 +57,7 @@ class Reference(nn.Module):
 
     @torch.no_grad()
     def set(self, batch: Tensor) -> None:
-        """Take the first `size` samples of a batch as the reference."""
+        """Take the first ``size`` samples of a batch as the reference."""
         self.batch = batch[: self.size].detach().clone()
         if distributed.is_available() and distributed.is_initialized():
             distributed.broadcast(self.batch, src=0)
@@ -75,11 +75,10 @@ class VirtualBatchNorm(nn.Module):
     """Normalization by the statistics of a reference batch and of the sample itself.
 
     Shape: ``(N + B, channels, ...)``, the same out. The first N samples are the reference (see
-    `Reference`), normalized as ordinary batch normalization would; each of the others by the
+    ``Reference``), normalized as ordinary batch normalization would; each of the others by the
     reference's mean and mean square with a weight of N / (N + 1) and its own with 1 / (N + 1), so
     that it depends on no other sample of its batch. Gradients reach the weights through the
-    reference too. Salimans et al. 2016, section 3.4; the scale starts at N(1, .02) as in their
-    code.
+    reference too. Salimans et al. 2016, section 3.4; scales start at N(1, .02) as in their code.
     """
 
     def __init__(self, channels: int, epsilon: float = 1e-5):
@@ -90,7 +89,7 @@ class VirtualBatchNorm(nn.Module):
         nn.init.normal_(self.weight, mean=1.0, std=0.02)
 
     def forward(self, x: Tensor, references: int) -> Tensor:
-        """Return the batch normalized, whose first `references` samples are the reference."""
+        """Return the batch normalized, whose first ``references`` samples are the reference."""
         flat = x.float().reshape(*x.shape[:2], -1)  # (N + B, C, everything else)
         moments = torch.stack([flat.mean(2), flat.square().mean(2)])  # (2, N + B, C)
         known = moments[:, :references].mean(1, keepdim=True)  # (2, 1, C)
@@ -104,9 +103,9 @@ class VirtualBatchNorm(nn.Module):
 class Noisy(nn.Module):
     """A discriminator that sees its samples through Gaussian noise (Sønderby et al. 2017).
 
-    `std` is a schedule of the noise's standard deviation, over steps of training. A step is
-    `calls_per_step` calls: three for a game that judges a real and a generated batch, then fools.
-    With `noisy_given` the condition is made noisy too, as in the code of SEGAN. There is no noise
+    ``std`` is a schedule of the noise's standard deviation, over steps of training. A step is
+    ``calls_per_step`` calls: three for a game that judges a real and a generated batch, then fools.
+    With ``noisy_given`` the condition is made noisy too, as in the code of SEGAN. There is no noise
     in evaluation.
     """
 
@@ -125,14 +124,14 @@ class Noisy(nn.Module):
         self.register_buffer("calls", torch.zeros((), dtype=torch.long))
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor | list[Tensor]:
-        """Return the discriminator's scores of a noisy `x`."""
+        """Return the discriminator's scores of a noisy ``x``."""
         scores = self.discriminator(self._blur(x), **self._condition(given))
         if self.training:
             self.calls += 1
         return scores
 
     def features(self, x: Tensor, given: Tensor | None = None) -> list[Tensor]:
-        """Return the discriminator's activations for a noisy `x`; this counts as no call."""
+        """Return the discriminator's activations for a noisy ``x``; this counts as no call."""
         return self.discriminator.features(self._blur(x), **self._condition(given))
 
     def _condition(self, given: Tensor | None) -> dict[str, Tensor]:

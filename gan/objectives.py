@@ -1,7 +1,7 @@
-"""What the two players of an adversarial game minimise.
+"""What the two players of an adversarial game minimize.
 
 One convention for the whole project: scores are raw (logits, never squashed) and high means real.
-An objective has two methods, each a scalar that its player minimises:
+An objective has two methods, each a scalar that its player minimizes:
 
     judge(real, fake)   the discriminator's loss, of its scores of real and of generated samples
     fool(fake)          the generator's loss, of the discriminator's scores of what it generated
@@ -50,8 +50,8 @@ def _over_maps(loss: Callable) -> Callable:
 class Minimax:
     """The game of Goodfellow et al. 2014, eq. 1.
 
-    `real` is the probability that the discriminator is taught for real samples: .9 is the one-sided
-    label smoothing of Salimans et al. 2016, section 3.4.
+    ``real`` is the probability that the discriminator is taught for real samples: .9 is the
+    one-sided label smoothing of Salimans et al. 2016, section 3.4.
 
     >>> score = torch.tensor([0.0])
     >>> Minimax().judge(score, score)  # 2 log 2, where the discriminator can't tell
@@ -86,9 +86,9 @@ class NonSaturating(Minimax):
 class LeastSquares:
     """Squared distances of the scores to labels (Mao et al. 2017, eq. 2).
 
-    `real`, `fake` and `wanted` are the paper's b, a and c: the labels of real and of generated
-    samples, and what the generator wants its own to be taken for. `scale` is .5 in the papers, 1 in
-    the code of SEGAN.
+    ``real``, ``fake`` and ``wanted`` are the paper's b, a and c: the labels of real and of
+    generated samples, and what the generator wants its own to be taken for. ``scale`` is .5 in the
+    papers, 1 in the code of SEGAN.
     """
 
     real: float = 1.0
@@ -128,7 +128,7 @@ class Hinge:
 class Wasserstein:
     """The difference of mean scores (Arjovsky et al. 2017, eq. 2).
 
-    It estimates a distance only where the critic's slope is bounded: see `gan.penalties`.
+    It estimates a distance only where the critic's slope is bounded: see ``gan.penalties``.
     """
 
     @_over_maps
@@ -145,8 +145,8 @@ class Wasserstein:
 class Divergence(NamedTuple):
     """A row of Nowozin et al. 2016, table 6, as functions of the raw score v.
 
-    `activation` is g_f(v), which maps scores into the domain of the conjugate f*; `conjugate` is
-    f*(g_f(v)) in closed form, which doesn't overflow where f* of the activation would.
+    ``activation`` is g_f(v), which maps scores into the domain of the conjugate f*; ``conjugate``
+    is f*(g_f(v)) in closed form, which doesn't overflow where f* of the activation would.
     """
 
     activation: Callable[[Tensor], Tensor]
@@ -167,10 +167,11 @@ DIVERGENCES = {
 class FDivergence:
     """The variational f-GAN game (Nowozin et al. 2016, eq. 6).
 
-    `divergence` is a name in DIVERGENCES. Where the discriminator is at its best, -judge is the
+    ``divergence`` is a name in DIVERGENCES. Where the discriminator is at its best, -judge is the
     divergence of the real distribution from the generated one; "jensen_shannon" is twice the usual
-    Jensen-Shannon divergence and "gan" is that minus log 4, as in the paper's table 1. `saturating`
-    takes the minimax loss for the generator instead of the paper's alternative (section 3.2).
+    Jensen-Shannon divergence and "gan" is that minus log 4, as in the paper's table 1.
+    ``saturating`` takes the minimax loss for the generator instead of the paper's alternative
+    (section 3.2).
 
     Raises ValueError for a name that isn't in DIVERGENCES.
     """

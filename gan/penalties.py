@@ -1,9 +1,9 @@
 """Terms beside the objective: penalties on a discriminator's slope, matched features, KL.
 
 Each is a scalar, unweighted: its weight is the game's business. Discriminators are called as
-`discriminator(x, given=given)`, or `discriminator(x)` where nothing is given. Where one returns a
-score for every patch, or several maps of them, the slope is that of a sample's mean score, which is
-what the objectives average.
+``discriminator(x, given=given)``, or ``discriminator(x)`` where nothing is given. Where one returns
+a score for every patch, or several maps of them, the slope is that of a sample's mean score, which
+is what the objectives average.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ def gradient_penalty(
 ) -> Tensor:
     """Return E[(|grad D(x)| - target)^2], x drawn between real and fake samples.
 
-    `real` and `fake` have the same shape (B, ...); each pair is mixed with a share of its own drawn
-    from U(0, 1). Its usual weight is 10. Gulrajani et al. 2017, eq. 3.
+    ``real`` and ``fake`` have the same shape (B, ...); each pair is mixed with a share of its own
+    drawn from U(0, 1). Its usual weight is 10. Gulrajani et al. 2017, eq. 3.
     """
     share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     mixed = torch.lerp(real.detach(), fake.detach(), share)
@@ -50,7 +50,7 @@ def _slope(discriminator: Callable, x: Tensor, given: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def clip_weights_(module: nn.Module, limit: float) -> None:
-    """Clamp every parameter of `module` to [-limit, limit], in place.
+    """Clamp every parameter of ``module`` to [-limit, limit], in place.
 
     Arjovsky et al. 2017, algorithm 1, with a limit of .01.
     """
@@ -61,8 +61,8 @@ def clip_weights_(module: nn.Module, limit: float) -> None:
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Return the mean absolute difference of paired activations, averaged over the layers.
 
-    `real` and `fake` are what a discriminator's `features` returns for paired samples; the real
-    ones are constants to the gradient. Wang et al. 2018 (pix2pixHD), eq. 4.
+    ``real`` and ``fake`` are what a discriminator's ``features`` returns for paired samples; the
+    real ones are constants to the gradient. Wang et al. 2018 (pix2pixHD), eq. 4.
     """
     losses = [l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]
     return sum(losses) / len(losses)

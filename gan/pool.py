@@ -7,15 +7,15 @@ from gan.layers import register_growing_buffer
 
 
 class Pool(nn.Module):
-    """A store of up to `size` past samples (Shrivastava et al. 2017, section 2.3; CycleGAN).
+    """A store of up to ``size`` past samples (Shrivastava et al. 2017, section 2.3; CycleGAN).
 
     Called with a batch (B, ...), it returns a detached batch of the same shape. While it fills, a
     sample is kept and returned; once full, a sample is with probability 1/2 returned as it is, and
     otherwise takes the place of a stored one, which is returned in its stead. A pool of size 0
     returns every batch unchanged.
 
-    It draws from a generator of its own, seeded with `seed`, so that it changes no other draw. As a
-    module of a game it is saved with the game, samples and generator, and resumes exactly.
+    It draws from a generator of its own, seeded with ``seed``, so that it changes no other draw. A
+    module of its game, it is saved with the game, samples and generator, and resumes exactly.
     """
 
     def __init__(self, size: int = 50, seed: int = 0):

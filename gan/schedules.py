@@ -30,7 +30,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Linear:
-    """A straight line from `start` to `end` over `steps` steps from step `begin`, flat elsewhere.
+    """A line from ``start`` to ``end`` over ``steps`` steps from step ``begin``, flat elsewhere.
 
     >>> decay = Linear(start=1.0, end=0.0, steps=100, begin=100)  # CycleGAN's, in epochs
     >>> decay(50), decay(150), decay(500)
@@ -53,7 +53,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from `start` to `end` over `steps` steps, flat after.
+    """Half a cosine from ``start`` to ``end`` over ``steps`` steps, flat after.
 
     Loshchilov and Hutter 2017, eq. 5, without restarts.
     """
@@ -73,7 +73,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Steps:
-    """`start`, multiplied by `factor` at each of the steps `at`.
+    """``start``, multiplied by ``factor`` at each of the steps ``at``.
 
     >>> rate = Steps(start=1e-4, factor=0.1, at=[100_000])  # SRGAN's
     >>> rate(99_999), round(rate(100_000), 9)
@@ -91,7 +91,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Decay:
-    """`start`, multiplied by `factor` every `every` steps.
+    """``start``, multiplied by ``factor`` every ``every`` steps.
 
     >>> noise = Decay(start=0.5, factor=0.7, every=1000)
     >>> noise(999), noise(1000)
@@ -112,7 +112,7 @@ class Decay:
 
 @dataclass(frozen=True)
 class Warmup:
-    """The schedule `then`, scaled up to its full value over the first `steps` steps.
+    """The schedule ``then``, scaled up to its full value over the first ``steps`` steps.
 
     Step 0 gets the share 1 / steps, not 0, so that it isn't wasted.
     """
@@ -136,7 +136,7 @@ def _value(losses: Mapping[str, float], name: str) -> float:
 
 @dataclass(frozen=True)
 class Above:
-    """Open while the loss called `loss` is above `threshold`.
+    """Open while the loss called ``loss`` is above ``threshold``.
 
     >>> rested = Above("adversarial", 0.1)
     >>> rested({"adversarial": 0.05})
@@ -153,7 +153,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Below:
-    """Open while the loss called `loss` is below `threshold`."""
+    """Open while the loss called ``loss`` is below ``threshold``."""
 
     loss: str
     threshold: float

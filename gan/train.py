@@ -6,16 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import hydra
+import torch
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan import checkpoint
+from gan.game import Game
+from gan.trainer import Interrupted, Trainer, seed_all
 
 EXPECTED = (ValueError, OSError, ArithmeticError, HydraException, OmegaConfBaseException)
 
@@ -23,28 +27,46 @@ EXPECTED = (ValueError, OSError, ArithmeticError, HydraException, OmegaConfBaseE
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def train(config: DictConfig) -> None:
     """Run what ``config`` says."""
-    from gan.trainer import seed_all
+    with exits():
+        check_choices(config)
+        OmegaConf.resolve(config)
+        if config.dry_run:
+            print(OmegaConf.to_yaml(config) + count(build_game(config)))
+            return
+        trainer = build_trainer(config)
+        keep_config(trainer.folder, config)
+        trainer.run()
 
-    OmegaConf.resolve(config)
+
+def check_choices(config: DictConfig) -> None:
+    """Raise a ValueError where no system or no data were chosen."""
+    for group in ("game", "data"):
+        if not config.get(group):
+            word = {"game": "system"}.get(group, group)
+            raise ValueError(f"say {word}=NAME; gan-train --help lists the names")
+
+
+def build_game(config: DictConfig) -> Game:
+    """Return the game, its networks initialized by the seed or from the files in ``init``."""
     seed_all(config.trainer.seed)
     game = instantiate(config.game, _convert_="all")
-    if config.dry_run:
-        print(OmegaConf.to_yaml(config) + count(game))
-        return
     start_from(game, config.init)
-    folder = Path(config.folder)
-    keep_config(folder, config)
+    return game
+
+
+def build_trainer(config: DictConfig) -> Trainer:
+    """Return the trainer of the run, about to start or to go on."""
+    game = build_game(config)
     build = instantiate(config.trainer, _partial_=True, _convert_="all")
-    trainer = build(
+    return build(
         game,
         {name: instantiate(player, _convert_="all") for name, player in config.players.items()},
         instantiate(config.data, _convert_="all"),
-        folder=folder,
+        folder=Path(config.folder),
         validate=instantiate(config.get("validation"), _convert_="all") or None,
         exports={name: plain(config.game[name]) for name in config.get("exports", [])},
         notes={"version": package_version()},
     )
-    trainer.run()
 
 
 def plain(config: DictConfig) -> dict:
@@ -59,6 +81,8 @@ def start_from(game, files: Mapping[str, str]) -> None:
         ValueError: where the game has no such network, or the file holds another one.
     """
     for name, path in files.items():
+        if path is None:
+            continue
         network = getattr(game, name, None)
         if network is None:
             raise ValueError(f"init.{name}: the game has no network of that name")
@@ -73,8 +97,6 @@ def start_from(game, files: Mapping[str, str]) -> None:
 
 def keep_config(folder: Path, config: DictConfig) -> None:
     """Write the resolved configuration and the versions into the run's folder."""
-    import torch
-
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"segan": package_version(), "torch": torch.__version__, "python": sys.version}
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
@@ -83,11 +105,13 @@ def keep_config(folder: Path, config: DictConfig) -> None:
 
 def count(game) -> str:
     """Return a line for each network: its trainable parameters."""
-    lines = [
-        f"# {name}: {sum(p.numel() for p in network.parameters() if p.requires_grad):,} parameters"
+    counts = {
+        name: sum(p.numel() for p in network.parameters() if p.requires_grad)
         for name, network in game.named_children()
-    ]
-    return "\n".join(lines)
+    }
+    return "\n".join(
+        f"# {name}: {number:,} parameters" for name, number in counts.items() if number
+    )
 
 
 def package_version() -> str:
@@ -102,23 +126,28 @@ def explain(error: BaseException) -> str:
     """Return the one line that says what went wrong, innermost cause first."""
     while isinstance(error, InstantiationException) and error.__cause__:
         error = error.__cause__
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()).partition(" Config search path")[0]
 
 
-def main() -> None:
-    """Run the command: exit code 2 on bad input, 130 on Ctrl-C, 143 on SIGTERM."""
-    from gan.trainer import Interrupted
-
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us, not Hydra's own printer
-    sys.argv[1:] = ["--help" if word == "-h" else word for word in sys.argv[1:]]
+@contextmanager
+def exits():
+    """Turn what a user can mend into one line and exit code 2; a signal into 128 + its number."""
     try:
-        train()
+        yield
     except Interrupted as stop:
         print(f"gan-train: {stop}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except EXPECTED as error:
         print(f"gan-train: {explain(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def main() -> None:
+    """Run the command."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us, not Hydra's own printer
+    sys.argv[1:] = ["--help" if word == "-h" else word for word in sys.argv[1:]]
+    with exits():
+        train()
 
 
 if __name__ == "__main__":

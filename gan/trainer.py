@@ -87,7 +87,8 @@ class Trainer:
         game: the networks and their turns.
         players: by the names of the game's turns.
         dataset: of dicts of tensors or arrays; see ``gan.feed.Draw`` for randomness.
-        steps: length of the run.
+        steps: length of the run, in steps;
+        epochs: or in goes through the data set; one of the two is needed.
         folder: of the run: ``last.pt``, ``best.pt``, ``log.jsonl``, ``<network>.safetensors``.
             None keeps nothing.
         batch_size: items of a step.
@@ -112,7 +113,8 @@ class Trainer:
         players: Mapping[str, Player],
         dataset,
         *,
-        steps: int,
+        steps: int | None = None,
+        epochs: float | None = None,
         folder: str | Path | None = None,
         batch_size: int = 16,
         accumulate: int = 1,
@@ -131,7 +133,8 @@ class Trainer:
     ):
         self.device = pick_device(device)
         self.game, self.players, self.dataset = game.to(self.device), dict(players), dataset
-        self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
+        self.batch_size, self.accumulate = batch_size, accumulate
+        self.steps = steps_of(steps, epochs, len(dataset) / (batch_size * accumulate))
         self.workers, self.seed, self.bar = workers, seed, bar
         self.folder = Path(folder) if folder is not None else None
         self.autocast_type = lookup("precision", precision, PRECISIONS)
@@ -192,7 +195,9 @@ class Trainer:
                 losses = turn.losses(batch, play)
                 total = player.total(losses, self.step_number) / len(batches)
             scaler.scale(total).backward(inputs=parameters, retain_graph=keep)
-            self.pending.append((self.step_number, name, {k: v.detach() for k, v in losses.items()}))
+            self.pending.append(
+                (self.step_number, name, {k: v.detach() for k, v in losses.items()})
+            )
         if player.when and not player.when({k: v.item() for k, v in losses.items()}):
             return
         self.update(player, optimizer, scaler, name)
@@ -352,7 +357,15 @@ class Trainer:
         path = self.folder / "last.pt" if self.folder else None
         if path is None or not path.exists():
             return False
-        self.load_state_dict(checkpoint.load(path))
+        state = checkpoint.load(path)
+        try:
+            self.load_state_dict(state)
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"{path}: is of another configuration ({reason}); "
+                "choose another name or folder for this run, or restore that configuration"
+            ) from None
         return True
 
     def state_dict(self) -> dict:
@@ -377,6 +390,13 @@ class Trainer:
             for name, item in getattr(self, kind).items():
                 item.load_state_dict(state[kind][name])
         checkpoint.set_random_state(state["random"])
+
+
+def steps_of(steps: int | None, epochs: float | None, per_epoch: float) -> int:
+    """Return the length of a run in steps, told in steps or in epochs."""
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"steps is {steps}, epochs {epochs}: give one of the two, null the other")
+    return steps if steps is not None else max(round(epochs * per_epoch), 1)
 
 
 def trained_by(turn: Turn) -> list[nn.Parameter]:

@@ -29,6 +29,8 @@ def read_map(path: str | Path) -> dict[str, str]:
         ValueError: naming the file and line, where a line has no value or a key stands twice.
     """
     table: dict[str, str] = {}
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; a Kaldi data directory has one")
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         key, _, value = line.strip().partition(" ")
         if not value.strip():

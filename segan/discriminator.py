@@ -24,7 +24,7 @@ class SpectrumDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, channels: tuple[int, ...] = (16, 32, 64, 64), window: int = 512, power: float = 0.3
+        self, channels: tuple[int, ...] = (8, 16, 32, 64), window: int = 512, power: float = 0.3
     ):
         super().__init__()
         self.power, self.window = power, window

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segan import paper
+
 # Shapes below: B waves, T samples, N frames, K = window // 2 + 1 bins, C channels.
 
 
@@ -117,4 +119,8 @@ class MaskGenerator(nn.Module):
         return wave[:, start : start + length] / (window / hop / 2)
 
 
-KINDS = {"segan.generator.MaskGenerator": MaskGenerator}
+KINDS = {
+    f"{kind.__module__}.{kind.__name__}": kind
+    for kind in (MaskGenerator, paper.Generator, paper.GeneratorPlus)
+}
+"""The networks that a weights file may ask for."""

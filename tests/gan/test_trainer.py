@@ -241,7 +241,9 @@ def test_a_gate_is_asked_after_the_losses_so_that_a_resting_player_wakes():
 
 
 def test_every_and_unscheduled_steps_leave_weights_alone():
-    trainer = segan(players={"discriminator": Player(rmsprop, every=3), "generator": Player(rmsprop)})
+    trainer = segan(
+        players={"discriminator": Player(rmsprop, every=3), "generator": Player(rmsprop)}
+    )
     batches = trainer.batches()
     trainer.step([next(batches)])
     before = [p.clone() for p in trainer.game.discriminator.parameters()]
@@ -407,5 +409,3 @@ def test_swapping_source_and_target_changes_the_judge():
     swapped = {"source": batch["target"], "target": batch["source"]}
     one, other = (game.judge(b, play)["adversarial"] for b in (batch, swapped))
     assert abs(one - other) > 1e-4
-
-

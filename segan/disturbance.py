@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 ZWICKER = 0.23  # exponent of loudness
 LOUD = 1e7  # power of speech at the listening level, which P.862 aligns to
-SILENT = 1e-20
+FAINT = 1e-6  # a level far below speech, added where silence would be divided by
+TINY = 1e-20  # added under square roots
 
 
 def bark(hertz: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ class PerceptualDisturbance(nn.Module):
         )
         power = spectrum.real.square() + spectrum.imag.square()  # (B, K, N)
         level = torch.einsum("bkn,k->b", power, self.speech) / power.shape[-1]
-        return (self.bank @ power) * (LOUD / (level + SILENT))[:, None, None]
+        return (self.bank @ power) * (LOUD / (level + FAINT))[:, None, None]
 
     def audible(self, power: Tensor, factor: float) -> Tensor:
         """Return the power above ``factor`` thresholds, over all bands. ``-> (B, 1, N)``."""
@@ -118,7 +119,7 @@ class PerceptualDisturbance(nn.Module):
             added = ((heard + 50) / (wanted + 50)) ** 1.2
             added = added.clamp(max=12) * (added >= 3)
         weight = ((self.audible(wanted, 1)[:, 0] + 1e5) / LOUD) ** 0.04
-        symmetric = self.width * (self.total * disturbance.square().sum(1) + SILENT).sqrt()
+        symmetric = self.width * (self.total * disturbance.square().sum(1) + TINY).sqrt()
         asymmetric = (disturbance * added).sum(1) * self.width
         return (symmetric / weight).clamp(max=45), (asymmetric / weight).clamp(max=45)
 
@@ -133,4 +134,4 @@ def over_time(disturbance: Tensor) -> Tensor:
     size = min(20, disturbance.shape[-1])
     pieces = disturbance.unfold(-1, size, max(size // 2, 1))  # (B, pieces, size)
     peak = (pieces + 1e-6).pow(6).mean(-1).pow(1 / 6)
-    return (peak.square().mean(-1) + SILENT).sqrt()
+    return (peak.square().mean(-1) + TINY).sqrt()

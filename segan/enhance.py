@@ -1,0 +1,295 @@
+"""Enhancement: a noisy wave in, a clean wave out, of the same length, rate, level and shape.
+
+The network hears one rate (16 kHz). At any other rate, what it adds and takes away within its band
+is resampled and applied to the original, and what lies above its band follows the top of it: see
+``Enhancer.stream``. Waves are enhanced in chunks that overlap by what the network sees around a
+sample, so that the chunks join exactly and memory does not grow with length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from math import ceil, lcm
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segan.audio import resampled, to_integers
+
+Wave = TypeVar("Wave", np.ndarray, Tensor)
+
+FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
+SMOOTH = 5  # frames over which these gains are averaged
+MARGIN = 4 * FRAME  # what a gain depends on to either side
+ROWS = 4  # channels that the network is given at once
+
+
+class Enhancer:
+    """A network that cleans waves: ``enhancer(wave, rate)``.
+
+    Args:
+        network: a module with ``forward``, float ``(B, 1, T) -> (B, 1, T)`` for any T >= 1, and the
+            integers ``rate`` (Hz), ``context`` (samples to either side that an output sample
+            depends on; silence is seen outside the wave) and ``hop`` (``context`` and the starts
+            of chunks are multiples of it). It is put into evaluation mode.
+        device: where it runs, as torch names it; None and "auto" take CUDA where there is one.
+        seconds: length of a chunk.
+
+    The same input always gives the same output: what the network draws at random is drawn anew
+    from a fixed seed for each chunk, and torch's own random state is left as it was.
+    """
+
+    def __init__(self, network: nn.Module, device: str | None = "cpu", seconds: float = 20.0):
+        self.device = _device(device)
+        self.network = network.eval().to(self.device)
+        self.rate = network.rate
+        step = lcm(network.hop, FRAME)
+        self.size = step * ceil(seconds * self.rate / step)
+        self.pad = step * ceil((network.context + MARGIN) / step)
+
+    def __call__(self, wave: Wave, rate: int, keep: float = 0.0) -> Wave:
+        """Return ``wave`` cleaned: an array or tensor of the same type, shape and device.
+
+        Args:
+            wave: ``(T,)``, ``(C, T)`` or ``(B, C, T)``; each channel is enhanced by itself. Floats
+                are taken as they are (full scale 1). Integers of up to 32 bits are PCM, unsigned
+                ones centred on half their range; the result is rounded and clipped.
+            rate: sample rate in Hz.
+            keep: share of the original that is blended in, 0 to 1.
+
+        Raises ValueError for a wrong shape, rate or share and for samples that are not finite,
+        TypeError for samples that are no PCM.
+        """
+        if isinstance(wave, Tensor):
+            array = wave.detach().cpu()
+            array = (array.float() if array.is_floating_point() else array).numpy()
+            return torch.from_numpy(self._array(array, rate, keep)).to(wave)
+        return self._array(np.asarray(wave), rate, keep)
+
+    def _array(self, array: np.ndarray, rate: int, keep: float) -> np.ndarray:
+        rate = _check(array, rate, keep)
+        if array.size == 0:
+            return array.copy()
+        wave = _to_float(array).reshape(-1, array.shape[-1])
+        blocks = (wave[:, start : start + rate] for start in range(0, wave.shape[1], rate))
+        out = np.concatenate(list(self.stream(blocks, rate, keep)), axis=1)
+        return _from_float(out, array.dtype).reshape(array.shape)
+
+    def stream(
+        self, blocks: Iterable[np.ndarray], rate: int, keep: float = 0.0
+    ) -> Iterator[np.ndarray]:
+        """Yield the blocks of a wave, ``(C, n)`` float32, cleaned; as many samples as came in.
+
+        At a rate other than the network's the wave x is low + high, where low is what survives
+        resampling to the network's rate and back. The network makes its estimate of low. high,
+        which it never hears, is passed at the gain that the network gave to the upper half of its
+        band: sqrt(energy after / energy before), at most 1, averaged over 80 ms. So hiss sinks
+        above the band as it does below, speech keeps its brightness, and a network that changes
+        nothing returns x.
+        """
+        share = 1 - keep
+        if rate == self.rate:
+            for noisy, enhanced in self._chunks(blocks):
+                yield enhanced + keep * (noisy - enhanced)
+            return
+        original = Fifo()
+        low = resampled(original.record(blocks), rate, self.rate)
+        for part in resampled(self._changes(low, rate), self.rate, rate):
+            x = original.take(part.shape[1])
+            change, low_part, loss = part[:, : x.shape[1]].reshape(3, len(x), -1)
+            yield x + share * (change - loss.clip(0, 1) * (x - low_part))
+
+    def _changes(self, blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+        """Yield estimate - low, low and the upper band's 1 - gain, stacked: ``(3 C, n)``.
+
+        The loss and not the gain is resampled: beyond the ends of the wave it is zero, as it
+        should be where nothing is changed.
+        """
+        top = min(rate, self.rate) / self.rate  # of the band that file and network share
+        for noisy, enhanced, loss in self._chunks(blocks, top):
+            yield np.concatenate([enhanced - noisy, noisy, loss])
+
+    def _chunks(
+        self, blocks: Iterable[np.ndarray], top: float | None = None
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield noisy, enhanced and, where ``top`` is given, the upper loss; each ``(C, n)``."""
+        for window, before, length in windows(blocks, self.size, self.pad):
+            enhanced = self._enhance(window)
+            parts = [window, enhanced]
+            if top is not None:
+                parts.append(upper_loss(window, enhanced, top))
+            yield tuple(part[:, before : before + length] for part in parts)
+
+    def _enhance(self, noisy: np.ndarray) -> np.ndarray:
+        rows = torch.from_numpy(noisy)[:, None].split(ROWS)  # each (<= ROWS, 1, T)
+        with torch.inference_mode(), _fixed_seed(self.device):
+            return torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[
+                :, 0
+            ].numpy()
+
+
+class Fifo:
+    """Samples waiting for their turn: blocks ``(C, n)`` go in, any number of samples comes out."""
+
+    def __init__(self):
+        self.held: np.ndarray | None = None
+
+    def put(self, block: np.ndarray) -> None:
+        """Append ``block``."""
+        self.held = block if self.held is None else np.concatenate([self.held, block], axis=1)
+
+    def take(self, count: int) -> np.ndarray:
+        """Return the first ``count`` samples, fewer where fewer are held, and drop them."""
+        taken, self.held = self.held[:, :count], self.held[:, count:]
+        return taken
+
+    def record(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield ``blocks``, keeping a copy of each."""
+        for block in blocks:
+            self.put(block)
+            yield block
+
+
+def windows(
+    blocks: Iterable[np.ndarray], size: int, pad: int
+) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield a wave in windows: its samples ``(C, n)``, where its own part begins, and its length.
+
+    The own parts follow one another, ``size`` samples each and the last one up to ``size + pad``;
+    around each are up to ``pad`` samples, as far as the wave reaches.
+    """
+    held, before = None, 0
+    for block in blocks:
+        held = block if held is None else np.concatenate([held, block], axis=1)
+        while held.shape[1] >= before + size + pad:
+            yield held[:, : before + size + pad], before, size
+            end = before + size
+            before = min(pad, end)
+            held = held[:, end - before :]
+    if held is not None and held.shape[1] > before:
+        yield held, before, held.shape[1] - before
+
+
+def upper_loss(noisy: np.ndarray, enhanced: np.ndarray, top: float) -> np.ndarray:
+    """Return 1 - gain in the upper half of a band, for each sample: ``(C, T) -> (C, T)`` in [0, 1].
+
+    ``top`` is the upper end of the band as a share of half the sample rate. The gain is
+    sqrt(energy of enhanced / energy of noisy), no more than 1.
+    """
+    before, after = (_upper_energy(torch.from_numpy(wave), top) for wave in (noisy, enhanced))
+    loss = 1 - (after / before.clamp_min(1e-30)).clamp_max(1).sqrt()
+    loss[before == 0] = 0
+    between = FRAME * (loss.shape[-1] - 1) + 1
+    loss = F.interpolate(loss[None], size=between, mode="linear", align_corners=True)
+    loss = F.pad(loss, (0, FRAME - 1), mode="replicate")[0]  # the last frame's until the end
+    return loss[:, : noisy.shape[-1]].numpy()
+
+
+def _upper_energy(wave: Tensor, top: float) -> Tensor:
+    """Return the energy in the upper half of the band around each frame. ``(C, T) -> (C, N)``."""
+    window = torch.hann_window(2 * FRAME)
+    spectrum = torch.stft(
+        wave, 2 * FRAME, FRAME, window=window, pad_mode="constant", return_complex=True
+    )
+    energy = spectrum[:, round(FRAME * top / 2) : round(FRAME * top) + 1].abs().square().sum(1)
+    return F.avg_pool1d(energy, SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+
+
+@contextmanager
+def _fixed_seed(device: torch.device) -> Iterator[None]:
+    """Seed what is drawn inside, and leave the random state as it was."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(0)
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def _device(name: str | None) -> torch.device:
+    if name in (None, "auto"):
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(
+            f"device {name}: this PyTorch cannot use it here; cpu always does, cuda with a GPU"
+        ) from None
+
+
+def _check(array: np.ndarray, rate: int, keep: float) -> int:
+    """Return ``rate`` as an int. Raises ValueError where the call makes no sense."""
+    if int(rate) != rate or rate < 1:
+        raise ValueError(f"rate {rate}: a whole number of Hz is needed")
+    if not 0 <= keep <= 1:
+        raise ValueError(f"keep {keep}: a share from 0 to 1 is needed")
+    if array.ndim not in (1, 2, 3):
+        raise ValueError(f"wave of shape {array.shape}: (T,), (C, T) or (B, C, T) is needed")
+    if array.ndim > 1 and array.shape[-2] > max(64, array.shape[-1]):
+        raise ValueError(f"wave of shape {array.shape}: channels come first; transpose it")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = int(np.argwhere(~np.isfinite(array))[:, -1].min())
+        raise ValueError(f"wave: not finite at sample {where}; replace NaN and infinity")
+    return int(rate)
+
+
+def _to_float(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    middle, top = _pcm(array.dtype)
+    return ((array.astype(np.float64) - middle) / top).astype(np.float32)
+
+
+def _from_float(wave: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype.kind == "f":
+        return wave.astype(dtype)
+    middle, _ = _pcm(dtype)
+    return (to_integers(wave, 8 * dtype.itemsize).astype(np.int64) + middle).astype(dtype)
+
+
+def _pcm(dtype: np.dtype) -> tuple[int, int]:
+    """Return the sample value of silence and the full scale above it."""
+    if dtype.kind not in "iu" or dtype.itemsize > 4:
+        raise TypeError(
+            f"samples of type {dtype}: floats, or integers of up to 32 bits, are needed"
+        )
+    top = 2 ** (8 * dtype.itemsize - 1)
+    return (top if dtype.kind == "u" else 0), top
+
+
+def load(name_or_path: str | Path = "default", device: str | None = None) -> Enhancer:
+    """Return an enhancer with the weights of that name in the package, or in that file.
+
+    ``device`` None or "auto" takes CUDA where there is one. Raises OSError where there is no such
+    file, ValueError where it holds no usable network.
+    """
+    from gan.checkpoint import load_network
+    from segan.generator import KINDS
+
+    embedded = files("segan") / "weights" / f"{name_or_path}.safetensors"
+    if embedded.is_file():
+        with as_file(embedded) as path:
+            return Enhancer(load_network(path, KINDS), device)
+    if not Path(name_or_path).is_file():
+        raise FileNotFoundError(
+            f"{name_or_path}: no such weights; give a .safetensors file or one of: {_embedded()}"
+        )
+    return Enhancer(load_network(Path(name_or_path), KINDS), device)
+
+
+def _embedded() -> str:
+    folder = files("segan") / "weights"
+    names = (item.name for item in folder.iterdir()) if folder.is_dir() else ()
+    return ", ".join(sorted(n.removesuffix(".safetensors") for n in names if "safetens" in n))
