@@ -53,7 +53,7 @@ class Options(NamedTuple):
     raw: audio.Format | None = None  # what headerless inputs hold
     model: str = "default"
     device: str | None = None
-    threads: int | None = None  # of torch in each process; None: as many as torch takes
+    threads: int | None = None  # None: as many as torch takes, 1 where jobs share the cores
 
 
 class Outcome(NamedTuple):

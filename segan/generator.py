@@ -71,7 +71,9 @@ class MaskGenerator(nn.Module):
         self.rate, self.window, self.hop, self.power = rate, window, hop, power
         bins = window // 2 + 1
         self.level_frames = 2 * round(level * rate / hop / 2) + 1
-        self.register_buffer("taper", torch.hann_window(window).sqrt(), persistent=False)
+        self.register_buffer(
+            "taper", torch.hann_window(window, device="cpu").sqrt(), persistent=False
+        )
         self.enter = nn.Conv1d(3 * bins, channels, 1)
         self.blocks = nn.Sequential(*(Block(channels, kernel, d) for d in dilations))
         self.leave = nn.Conv1d(channels, 2 * bins, 1)

@@ -70,8 +70,8 @@ def evaluate(clean, enhanced, rate: int, metrics: Iterable[str] = ALL) -> dict[s
 
     Signals ``(T,)`` at ``rate`` Hz; names as in ``ALL``. What several metrics need is computed
     once. NaN, with a ``MetricUndefined`` warning, where a metric has no value; a ``Caution`` where
-    ``enhanced`` is over 1 ms early or late. Raises ``ValueError`` for an unknown
-    name, and as ``validate`` does.
+    ``enhanced`` is over 1 ms early or late. Raises ``ValueError`` for an unknown name, and as
+    ``validate`` does.
     """
     metrics = list(metrics)
     unknown = [name for name in metrics if name not in ALL]

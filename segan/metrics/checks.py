@@ -57,21 +57,23 @@ def _signal(name: str, wave) -> np.ndarray:
     return wave.astype(np.float64)
 
 
-def metric(score):
+def metric(score, name: str | None = None):
     """Return ``score(clean, enhanced, rate, ...)`` with its input validated.
 
-    A silent reference, and any ``NoScore`` inside, give NaN and a ``MetricUndefined`` warning.
+    A silent reference, and any ``NoScore`` inside, give NaN and a ``MetricUndefined`` warning under
+    ``name``, the function's own unless given.
     """
 
     @functools.wraps(score)
-    def checked(clean, enhanced, rate=None, *options, **named):
+    def checked(clean, enhanced, *options, **named):
+        rate = options[0] if options else named.get("rate")
         clean, enhanced = validate(clean, enhanced, rate)
         try:
             if not clean.any():
                 raise NoScore("the reference is silent")
-            return float(score(clean, enhanced, rate, *options, **named))
+            return float(score(clean, enhanced, *options, **named))
         except NoScore as reason:
-            warnings.warn(MetricUndefined(score.__name__, str(reason)), stacklevel=2)
+            warnings.warn(MetricUndefined(name or score.__name__, str(reason)), stacklevel=2)
             return float("nan")
 
     return checked

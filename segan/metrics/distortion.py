@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from segan.metrics.checks import NoScore, metric
@@ -39,7 +41,7 @@ def si_sdr(clean, enhanced, rate=None) -> float:
     return decibels(np.sum(target**2), np.sum((enhanced - target) ** 2))
 
 
-@metric
+@functools.partial(metric, name="ssnr")
 def segmental_snr(clean, enhanced, rate) -> float:
     """Return the segmental signal-to-noise ratio in dB, in [-10, 35].
 

@@ -1,7 +1,7 @@
 """The order of batches."""
 
 import pickle
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ class Squares(torch.utils.data.Dataset):
 
 def test_an_epoch_goes_through_everything_once():
     batches = list(islice(Order(12, 4), 6))
-    first, second = sum(batches[:3], []), sum(batches[3:], [])
+    first, second = list(chain(*batches[:3])), list(chain(*batches[3:]))
     assert sorted(first) == sorted(second) == list(range(12))
     assert first != second  # another permutation
     assert {draw.epoch for draw in first} == {0}

@@ -297,7 +297,7 @@ def test_a_weight_gone_infinite_is_not_saved(tmp_path):
     good = (tmp_path / "last.pt").read_bytes()
     with torch.no_grad():
         trainer.game.generator.net[0].weight[0, 0, 0] = float("inf")
-    with pytest.raises(NonFinite, match="generator.net.0.weight"):
+    with pytest.raises(NonFinite, match=r"generator.net.0.weight"):
         trainer.save()
     assert (tmp_path / "last.pt").read_bytes() == good
 

@@ -171,6 +171,12 @@ def test_an_undefined_score_is_named_and_left_out_of_its_mean_alone(corpus, caps
     assert entry["mean"] == pytest.approx((float(own[0]) + float(own[2])) / 2, rel=1e-5)
 
 
+def test_a_silent_reference_leaves_every_mean_to_the_others(corpus, capsys):
+    save(corpus / "clean/b.flac", np.zeros(RATE))
+    assert run(corpus, "-m", ",".join(metrics.ALL)) == 0
+    assert set(rows(capsys.readouterr().out)["over"].values()) == {"2"}
+
+
 def test_a_late_estimate_is_mentioned(corpus, capsys):
     clean = soundfile.read(corpus / "clean/a.flac")[0]
     save(corpus / "enhanced/a.wav", np.concatenate([np.zeros(640), clean[:-640]]))

@@ -303,6 +303,13 @@ def test_a_silent_reference_has_no_score(score):
     assert undefined(score, np.zeros(RATE), CLEAN[:RATE], RATE) == "the reference is silent"
 
 
+def test_a_silent_reference_has_no_score_under_any_name():
+    with pytest.warns(metrics.MetricUndefined) as caught:
+        scores = metrics.evaluate(np.zeros(RATE), CLEAN[:RATE], RATE)
+    assert {one.message.metric for one in caught} == set(metrics.ALL)
+    assert all(math.isnan(score) for score in scores.values())
+
+
 def test_a_silent_estimate_has_the_scores_that_are_defined():
     with pytest.warns(metrics.MetricUndefined) as caught:
         scores = metrics.evaluate(CLEAN, np.zeros_like(CLEAN), RATE)
@@ -389,7 +396,9 @@ def test_unknown_metrics_and_modes_are_named():
     with pytest.raises(ValueError, match="mode is 'swb'"):
         metrics.pesq(CLEAN, NOISY, RATE, "swb")
     with pytest.raises(ValueError, match="no meaning at 8000"):
-        metrics.pesq(CLEAN, NOISY, 8000, "wb")
+        metrics.pesq(CLEAN, NOISY, 8000, mode="wb")
+    with pytest.raises(TypeError, match="rate"):
+        metrics.pesq(CLEAN, NOISY)
 
 
 # Evaluate and delay
