@@ -8,7 +8,7 @@ import numpy as np
 DECISION = 0.96  # share of the last frame in the a-priori SNR (Ephraim and Malah's alpha)
 LEAST_GAIN = 10 ** (-15 / 20)  # what is left of noise masks the filter's own artefacts
 START = 0.1  # seconds at the beginning that are taken for noise
-# Gerkmann and Hendriks 2012, section IV, for frames of 32 ms with half overlap:
+# Gerkmann and Hendriks 2012, for frames of 32 ms with half overlap:
 SPEECH_SNR = 10 ** (15 / 10)  # the a-priori SNR that speech is taken to have
 NOISE_MEMORY = 0.8
 PRESENCE_MEMORY, MOST_PRESENCE = 0.9, 0.99
@@ -20,10 +20,10 @@ def wiener(noisy: np.ndarray, rate: int) -> np.ndarray:
     ``noisy`` is ``(T,)`` at ``rate`` Hz; so is the result, in the same scale: scaled input gives
     scaled output, silence gives silence. Each bin of each frame of 32 ms is multiplied by
     ``xi / (1 + xi)``, by -15 dB at least; the a-priori SNR ``xi`` is a mean of what the last
-    frame's output and this frame's input make it. Causal, but for the frame itself.
+    frame's output and this frame's input make it. Looks ahead by a frame, and 0.1 s at the start.
 
     Source: Scalart and Filho, "Speech enhancement based on a priori signal to noise estimation",
-    1996, eqs. 7 and 10; noise power as in ``track_noise``.
+    1996; noise power as in ``track_noise``.
     """
     hop = max(round(0.016 * rate), 1)
     window = np.sin(np.pi * np.arange(2 * hop) / (2 * hop))
@@ -58,7 +58,7 @@ def track_noise(power: np.ndarray, start: int) -> np.ndarray:
     holds speech. Shape: ``(N, K) -> (N, K)``.
 
     Source: Gerkmann and Hendriks, "Unbiased MMSE-based noise power estimation with low complexity
-    and low tracking delay", 2012, eqs. 18, 22 and 23.
+    and low tracking delay", 2012.
     """
     least = 1e-10 * power.mean()  # relative, so that scale doesn't matter
     estimates = np.empty_like(power)

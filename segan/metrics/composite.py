@@ -12,7 +12,7 @@ from segan.metrics.spectral import llr, wss
 
 MEASURES = {"pesq": pesq, "llr": llr, "wss": wss, "ssnr": segmental_snr}
 
-# Hu and Loizou 2008, eqs. 9-11, as composite.m has them: a constant, and a weight a measure.
+# Hu and Loizou 2008, as composite.m has them: a constant, and a weight for each measure.
 RATINGS = {
     "csig": (3.093, {"pesq": 0.603, "llr": -1.029, "wss": -0.009}),
     "cbak": (1.634, {"pesq": 0.478, "wss": -0.007, "ssnr": 0.063}),
@@ -75,7 +75,7 @@ def rating(name: str, measures: dict[str, float], rate: int) -> float:
 
 
 def raw_mos(mos_lqo: float) -> float:
-    """Return the raw P.862 score behind a narrow-band MOS-LQO: the inverse of P.862.1, eq. 1.
+    """Return the raw P.862 score behind a narrow-band MOS-LQO: the inverse of ITU-T P.862.1.
 
     The regressions were fitted to the raw score, and composite.m gives it to them at 8 kHz.
     """

@@ -30,7 +30,7 @@ def si_sdr(clean, enhanced, rate=None) -> float:
     a warning, where either is silent. ``rate`` is not used. Raises ``ValueError`` as ``validate``
     does.
 
-    Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR - half-baked or well done?", 2019, eqs. 3-4.
+    Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR - half-baked or well done?", 2019.
     """
     clean, enhanced = clean - clean.mean(), enhanced - enhanced.mean()
     if not clean.any():

@@ -39,7 +39,7 @@ def llr(clean, enhanced, rate) -> float:
     A ``Caution`` is given where over 5 % of the reference is digital silence: such frames are
     predicted without error, the ratio there is some 20, and the rest hardly counts.
 
-    Source: Itakura 1975; Hu and Loizou 2008, eq. 1; frames not limited to 2, as in composite.m.
+    Source: Itakura 1975; Hu and Loizou 2008; frames not limited to 2, as in composite.m.
     """
     order = 10 if rate < 10_000 else 16
     silent = digital_silence(clean, rate)
@@ -105,7 +105,7 @@ def wss(clean, enhanced, rate) -> float:
     at 1. NaN, with a warning, where the reference is silent or shorter than a frame. Raises
     ``ValueError`` as ``validate`` does.
 
-    Source: Klatt 1982, p. 1280; Hu and Loizou 2008, eq. 3, with the filters of composite.m.
+    Source: Klatt 1982, p. 1280; Hu and Loizou 2008, with the filters of composite.m.
     """
     score = functools.partial(frame_wss, critical_bands(rate))
     return best_95_percent(by_frame(score, clean, enhanced, rate))
