@@ -40,7 +40,7 @@ class Validation:
         self.metrics, self.examples = tuple(metrics), examples
 
     def __call__(self, networks: Mapping[str, nn.Module], log=None) -> dict[str, float]:
-        """Return the means; an undefined score is left out of its own mean."""
+        """Return the means; an undefined score is left out of its own mean alone."""
         network = networks["generator"]
         enhancer = Enhancer(network, device=str(next(network.parameters()).device))
         scores: dict[str, list[float]] = {name: [] for name in self.metrics}
@@ -49,10 +49,11 @@ class Validation:
             target, _ = soundfile.read(clean, dtype="float32")
             estimate = enhancer(wave, rate)
             for metric, value in evaluate(target, estimate, rate, self.metrics).items():
-                scores[metric].append(value)
+                if np.isfinite(value):
+                    scores[metric].append(value)
             if log and index < self.examples:
                 keep_sample(log, name, estimate, rate)
-        return {metric: float(np.nanmean(values)) for metric, values in scores.items()}
+        return {m: float(np.mean(v)) if v else float("nan") for m, v in scores.items()}
 
 
 def keep_sample(log, name: str, wave: np.ndarray, rate: int) -> None:
