@@ -38,11 +38,13 @@ class Scene(NamedTuple):
 KETTLE = "The kettle is on, the window is open, and it has been raining since noon."
 ONCE_MORE = "Say that once more, it is loud in here tonight."
 BRIDGE = "Turn left at the bridge, and wait by the bakery."
+MINUTES = "I am typing the minutes."
 SCENES = [
     Scene("{}.wav", "en-gb", 45, KETTLE, "rain", 5),
+    Scene("{}_stereo.flac", "en-gb-x-rp", 50, "Leave it on my desk.", "keyboard", 5, 48000, 2),
     Scene("{}/babble.wav", "en-us", 60, ONCE_MORE, "babble", 5),
+    Scene("{}/keyboard.wav", "en-gb", 55, MINUTES, "keyboard", 5),
     Scene("{}/traffic.wav", "en-gb-scotland", 30, BRIDGE, "traffic", 0),
-    Scene("{}/keyboard.flac", "en-gb-x-rp", 50, "I am typing it up now.", "keyboard", 8, 48000, 2),
 ]
 
 CHATTER = [
@@ -129,6 +131,7 @@ def mixture(scene: Scene, seed: int) -> tuple[np.ndarray, np.ndarray]:
     voice = speak(scene.text, scene.voice, scene.pitch, scene.rate)
     voice = np.pad(voice, round(MARGIN * scene.rate))
     rng = np.random.default_rng(seed)
+    voice = voice + 1e-4 * rng.standard_normal(len(voice))  # no room is silent
     noises = [NOISES[scene.noise](rng, len(voice), scene.rate) for _ in range(scene.channels)]
     gain = active_level(voice, scene.rate) * 10 ** (-scene.snr / 20)
     later = round(2e-4 * scene.rate)  # the way to the second ear
