@@ -5,6 +5,7 @@
 
 A sample is good within 3 standard deviations of a mode's center: of real points, 98.9 % are. A mode
 is reached where it gets a third of its fair share: 1/24 of all samples are good and nearest to it.
+The spread is the standard deviation of the good samples around their centers, 1 for real points.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from gan.trainer import Player, Trainer
 MODES, DEVIATION = 8, 0.05
 LATENT, WIDTH = 4, 64
 ANGLES = torch.arange(MODES) * (2 * math.pi / MODES)
+REAL_SPREAD = DEVIATION * math.sqrt(2 - 9 / (math.exp(4.5) - 1))  # of distances below 3 DEVIATION
 CENTERS = torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1)  # on the unit circle
 
 SIX = ("Minimax", "NonSaturating", "LeastSquares", "Hinge", "Wasserstein", "FDivergence")
@@ -46,20 +48,19 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 def train(objective, seed: int, steps: int) -> tuple[nn.Module, nn.Module]:
-    """Return the generator, averaged, and the discriminator."""
+    """Return the generator and the discriminator."""
     torch.manual_seed(seed)
     adam = partial(torch.optim.Adam, betas=(0.5, 0.9), fused=True)
-    fall = Cosine(1.0, 0.0, steps)
+    fall = Cosine(1.0, 0.05, steps)
     players = {
-        "discriminator": Player(partial(adam, lr=8e-3), {"gradient_penalty": 0.1}, fall),
+        "discriminator": Player(partial(adam, lr=8e-3), {"gradient_penalty": 0.03}, fall),
         "generator": Player(partial(adam, lr=4e-3), schedule=fall),
     }
     game = Generation(mlp(LATENT, 4, 2), mlp(2, 3, 1), LATENT, objective, penalty=True)
     options = {"steps": steps, "batch_size": 256, "seed": seed, "device": "cpu"}
     points = StackDataset(target=ring(seed))
-    trainer = Trainer(game, players, points, averages={"generator": 0.995}, **options)
-    trainer.run()
-    return trainer.networks()["generator"], trainer.networks()["discriminator"]
+    Trainer(game, players, points, **options).run()
+    return game.generator, game.discriminator
 
 
 @torch.no_grad()
@@ -68,20 +69,21 @@ def sample(generator: nn.Module, count: int = 16384) -> Tensor:
     return generator(torch.randn(count, LATENT, generator=torch.Generator().manual_seed(0)))
 
 
-def measure(samples: Tensor) -> tuple[int, float]:
-    """Return how many modes the samples reach, and the share of good ones."""
+def measure(samples: Tensor) -> tuple[int, float, float]:
+    """Return how many modes the samples reach, the share of good ones, and their spread."""
     distance, mode = torch.cdist(samples, CENTERS).min(1)
     good = distance < 3 * DEVIATION
     shares = torch.bincount(mode[good], minlength=MODES) / len(samples)
-    return int((shares > 1 / (3 * MODES)).sum()), float(good.float().mean())
+    spread = distance[good].square().mean().sqrt() / REAL_SPREAD
+    return int((shares > 1 / (3 * MODES)).sum()), float(good.float().mean()), float(spread)
 
 
 def panel(axis, samples: Tensor, discriminator: nn.Module) -> None:
-    """Draw real points and samples on the score: blue is real, red is not, white between."""
+    """Draw real points and samples on the score: blue is above its median, red below."""
     side = torch.linspace(-1.6, 1.6, 161)
     with torch.no_grad():
         score = discriminator(torch.cartesian_prod(side, side)).reshape(161, 161).T
-        score -= discriminator(samples).median()
+    score -= score.median()
     score = (score / score.abs().quantile(0.9)).clamp(-1, 1)
     axis.contourf(side, side, score, 20, cmap="RdBu", vmin=-1.3, vmax=1.3)
     for points, color in ((ring(0, 1024), "black"), (samples[:1024], "gold")):
@@ -108,13 +110,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("-o", "--output", type=Path, default=Path("exp/ring"))
     given = parser.parse_args()
-    lines, results = ["objective\tseed\tmodes\tgood"], {}
+    lines, results = ["objective\tseed\tmodes\tgood\tspread"], {}
     for name in given.objectives:
         for seed in given.seeds:
             generator, discriminator = train(OBJECTIVES[name], seed, given.steps)
             samples = sample(generator)
             results.setdefault(name, (samples, discriminator))
-            lines.append("{}\t{}\t{}\t{:.3f}".format(name, seed, *measure(samples)))
+            lines.append("{}\t{}\t{}\t{:.3f}\t{:.2f}".format(name, seed, *measure(samples)))
             print(lines[-1], flush=True)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "ring.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")

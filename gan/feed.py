@@ -16,6 +16,7 @@ class Draw(int):
     """
 
     def __new__(cls, index: int, epoch: int):
+        """Return the index, with its epoch."""
         self = super().__new__(cls, index)
         self.epoch = epoch
         return self

@@ -62,7 +62,7 @@ def equalize(rng: np.random.Generator, wave: np.ndarray, strength: float = 0.375
 
 
 def reverberate(rng: np.random.Generator, wave: np.ndarray, rate: int) -> np.ndarray:
-    """Return ``wave`` in a small synthetic room: direct sound, then exponentially decaying noise."""
+    """Return ``wave`` in a small synthetic room: direct sound, then decaying noise."""
     decay = rng.uniform(0.1, 0.4)  # seconds to -60 dB
     time = np.arange(round(decay * rate)) / rate
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)

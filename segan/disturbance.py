@@ -31,7 +31,7 @@ def hearing_threshold(hertz: Tensor) -> Tensor:
 
 
 class PerceptualDisturbance(nn.Module):
-    """The points of PESQ that a target loses to its estimate, nearly.
+    """What an estimate loses in PESQ's ears: it ranks as PESQ does, on a smaller scale.
 
     ``0.1 d + 0.0309 d_A``: the symmetric disturbance d, and the asymmetric d_A, which weighs what
     was added above what was taken away (P.862, section 10.2). 0 for identical waves.
@@ -130,7 +130,7 @@ def zwicker_exponent(barks: Tensor) -> Tensor:
 
 
 def over_time(disturbance: Tensor) -> Tensor:
-    """Return the L6 norm over 20 frames (0.3 s), then the L2 norm over those. ``(B, N) -> (B,)``."""
+    """Return the L6 norm over 20 frames (0.3 s), then the L2 norm. ``(B, N) -> (B,)``."""
     size = min(20, disturbance.shape[-1])
     pieces = disturbance.unfold(-1, size, max(size // 2, 1))  # (B, pieces, size)
     peak = (pieces + 1e-6).pow(6).mean(-1).pow(1 / 6)
