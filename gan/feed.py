@@ -29,13 +29,25 @@ class Order(Sampler):
     """The batches of step ``start`` and all later ones, without an end.
 
     Every epoch is a permutation of its own; what does not fill a batch is left for another epoch.
-    A data set smaller than a batch is gone through several times within it.
+    A data set smaller than a batch is gone through several times within it. Of ``world`` processes
+    each is given its share of a batch, by ``rank``.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int = 0, start: int = 0):
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
         if length < 1:
             raise ValueError("the data set is empty")
+        if batch_size % world:
+            raise ValueError(f"batch_size {batch_size}: {world} processes can't share it evenly")
         self.length, self.batch_size, self.seed, self.start = length, batch_size, seed, start
+        self.rank, self.world = rank, world
 
     def __iter__(self) -> Iterator[list[Draw]]:
         copies = -(-self.batch_size // self.length)
@@ -46,21 +58,28 @@ class Order(Sampler):
             order = [torch.randperm(self.length, generator=random) for _ in range(copies)]
             draws = [Draw(index, epoch) for index in torch.cat(order).tolist()]
             for batch in range(position, per_epoch):
-                yield draws[batch * self.batch_size : (batch + 1) * self.batch_size]
+                whole = draws[batch * self.batch_size : (batch + 1) * self.batch_size]
+                yield whole[self.rank :: self.world]
             epoch, position = epoch + 1, 0
 
 
 def feed(
-    dataset: Dataset, batch_size: int, seed: int = 0, start: int = 0, workers: int = 0
+    dataset: Dataset,
+    batch_size: int,
+    seed: int = 0,
+    start: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Return an endless iterator of batches from step ``start`` on.
+    """Return an endless iterator of batches from step ``start`` on, or of a process's share of them.
 
     Worker processes change the speed, never the batches: a data set draws its randomness from the
     seed, the epoch and the index that it is asked for.
     """
     loader = DataLoader(
         dataset,
-        batch_sampler=Order(len(dataset), batch_size, seed, start),
+        batch_sampler=Order(len(dataset), batch_size, seed, start, rank, world),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),

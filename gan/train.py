@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan import checkpoint
+from gan import checkpoint, distributed
 from gan.game import Game
 from gan.trainer import Interrupted, Trainer, seed_all
 
@@ -34,7 +34,8 @@ def train(config: DictConfig) -> None:
             print(OmegaConf.to_yaml(config) + count(build_game(config)))
             return
         trainer = build_trainer(config)
-        keep_config(trainer.folder, config)
+        if distributed.rank() == 0:
+            keep_config(trainer.folder, config)
         trainer.run()
 
 

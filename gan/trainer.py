@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gan import checkpoint
+from gan import checkpoint, distributed
 from gan.feed import feed
 from gan.game import Batch, Game, Losses, Turn
 from gan.log import Log
 from gan.penalties import clip_weights_
 
+RANK_SEEDS = 1_000_003  # between the seeds of the processes of a run
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -82,6 +83,8 @@ class Trainer:
 
     ``Trainer(game, players, dataset, steps=1000).run()`` is all there is to a run; where ``folder``
     holds ``last.pt``, it goes on from there, on a CPU bit for bit as if it had never stopped.
+    Started by torchrun, its processes share every batch and give the update of the whole; batch
+    statistics stay each process's own.
 
     Args:
         game: the networks and their turns.
@@ -91,7 +94,7 @@ class Trainer:
         epochs: or in goes through the data set; one of the two is needed.
         folder: of the run: ``last.pt``, ``best.pt``, ``log.jsonl``, ``<network>.safetensors``.
             None keeps nothing.
-        batch_size: items of a step.
+        batch_size: items of a step, over all processes.
         accumulate: batches whose gradients are added up for one update.
         workers: processes that load data.
         seed: of everything.
@@ -132,7 +135,9 @@ class Trainer:
         bar: bool | None = None,
     ):
         self.device = pick_device(device)
-        self.game, self.players, self.dataset = game.to(self.device), dict(players), dataset
+        distributed.start(self.device)
+        distributed.share(game.to(self.device))
+        self.game, self.players, self.dataset = game, dict(players), dataset
         self.batch_size, self.accumulate = batch_size, accumulate
         self.steps = steps_of(steps, epochs, len(dataset) / (batch_size * accumulate))
         self.workers, self.seed, self.bar = workers, seed, bar
@@ -198,7 +203,9 @@ class Trainer:
             self.pending.append(
                 (self.step_number, name, {k: v.detach() for k, v in losses.items()})
             )
-        if player.when and not player.when({k: v.item() for k, v in losses.items()}):
+        if player.when and not player.when(
+            distributed.mean({k: v.item() for k, v in losses.items()})
+        ):
             return
         self.update(player, optimizer, scaler, name)
 
@@ -207,6 +214,7 @@ class Trainer:
         factor = player.schedule(self.step_number) if player.schedule else 1.0
         for group, rate in zip(optimizer.param_groups, self.rates[name], strict=True):
             group["lr"] = rate * factor
+        distributed.average_gradients(self.parameters[name])
         if player.clip is not None:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(self.parameters[name], player.clip)
@@ -235,11 +243,11 @@ class Trainer:
             NonFinite: where a loss or weight is; the last checkpoint stays as it was.
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint.
         """
-        seed_all(self.seed)
+        seed_all(self.seed + RANK_SEEDS * distributed.rank())
         self.resume()
         batches = self.batches()
         scores: dict[str, float] = {}
-        if self.folder:
+        if self.folder and distributed.rank() == 0:
             self.log = Log(self.folder, self.steps, self.step_number, self.bar)
         started = time.monotonic() - self.seconds
         try:
@@ -248,9 +256,9 @@ class Trainer:
                     self.step([next(batches) for _ in range(self.accumulate)])
                     self.seconds = time.monotonic() - started
                     scores = self.after_step(scores)
-                    if stopped:
+                    if number := max(distributed.gather(stopped[0] if stopped else 0)):
                         self.save()
-                        raise Interrupted(stopped[0])
+                        raise Interrupted(number)
         finally:
             if self.log:
                 self.log.close()
@@ -276,7 +284,8 @@ class Trainer:
     def batches(self):
         """Yield batches on the device, from the present step on."""
         start = self.step_number * self.accumulate
-        for batch in feed(self.dataset, self.batch_size, self.seed, start, self.workers):
+        share = distributed.rank(), distributed.world()
+        for batch in feed(self.dataset, self.batch_size, self.seed, start, self.workers, *share):
             yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
 
     def report(self) -> None:
@@ -293,9 +302,9 @@ class Trainer:
                     )
                 sums.setdefault(f"{player}/{name}", []).append(value)
         self.pending.clear()
-        if self.log and sums:
-            pace = {"seconds": self.seconds}
-            self.log.scalars({**{k: float(np.mean(v)) for k, v in sums.items()}, **pace})
+        means = distributed.mean({name: float(np.mean(values)) for name, values in sums.items()})
+        if self.log and means:
+            self.log.scalars({**means, "seconds": self.seconds})
 
     def score(self) -> dict[str, float]:
         """Validate; keep the best. Randomness goes on afterwards as if nothing had been."""
@@ -305,7 +314,8 @@ class Trainer:
         for network in networks.values():
             network.eval()
         with torch.no_grad():
-            scores = self.validate(networks, self.log)
+            own = self.validate(networks, self.log) if distributed.rank() == 0 else None
+        scores = distributed.gather(own)[0]
         for name, network in networks.items():
             network.train(training[name])
         checkpoint.set_random_state(state)
@@ -345,7 +355,10 @@ class Trainer:
                     f"weight {key!r} is no longer finite at step {self.step_number}; "
                     "the last good checkpoint is kept"
                 )
-        checkpoint.save(self.folder / f"{name}.pt", self.state_dict())
+        state = self.state_dict()
+        if distributed.rank() > 0:
+            return
+        checkpoint.save(self.folder / f"{name}.pt", state)
         if name == "best" or not self.best:
             for network, config in self.exports.items():
                 path = self.folder / f"{network}.safetensors"
@@ -378,7 +391,7 @@ class Trainer:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "scalers": {name: s.state_dict() for name, s in self.scalers.items()},
             "averages": {name: a.state_dict() for name, a in self.averages.items()},
-            "random": checkpoint.random_state(),
+            "random": distributed.gather(checkpoint.random_state()),
         }
 
     def load_state_dict(self, state: Mapping) -> None:
@@ -389,7 +402,8 @@ class Trainer:
         for kind in ("optimizers", "scalers", "averages"):
             for name, item in getattr(self, kind).items():
                 item.load_state_dict(state[kind][name])
-        checkpoint.set_random_state(state["random"])
+        if distributed.rank() < len(state["random"]):  # more processes than before start anew
+            checkpoint.set_random_state(state["random"][distributed.rank()])
 
 
 def steps_of(steps: int | None, epochs: float | None, per_epoch: float) -> int:
@@ -411,7 +425,7 @@ def pick_device(name: str) -> torch.device:
         ValueError: where torch has no such device here.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = f"cuda:{distributed.local_rank()}" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
