@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -72,7 +73,7 @@ def feed(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Return an endless iterator of batches from step ``start`` on, or of a process's share of them.
+    """Return an endless iterator of batches, or of a process's share of them, from ``start`` on.
 
     Worker processes change the speed, never the batches: a data set draws its randomness from the
     seed, the epoch and the index that it is asked for.
@@ -84,5 +85,12 @@ def feed(
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),
+        worker_init_fn=ignore_signals if workers else None,
     )
     return iter(loader)
+
+
+def ignore_signals(_: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which reach a whole process group, to the trainer."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -52,6 +52,28 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class LinearTail:
+    """1, until over the last ``share`` of ``steps`` steps it falls in a line to 0.
+
+    >>> rate = LinearTail(steps=200)  # CycleGAN's: half of the run constant, half falling
+    >>> rate(99), rate(150), rate(200)
+    (1.0, 0.5, 0.0)
+    """
+
+    steps: int
+    share: float = 0.5
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be above 0 and 1 at most, not {self.share}")
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return min(max((self.steps - step) / (self.share * self.steps), 0.0), 1.0)
+
+
+@dataclass(frozen=True)
 class Cosine:
     """Half a cosine from ``start`` to ``end`` over ``steps`` steps, flat after.
 

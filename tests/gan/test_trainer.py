@@ -316,6 +316,28 @@ def test_sigterm_saves_and_says_so(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def train_in_a_group(folder):
+    os.setsid()
+    torch.set_num_threads(1)
+    try:
+        segan(10**6, folder, workers=2, every={"save": 1}).run()
+    except Interrupted as stop:
+        os._exit(128 + stop.number)
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_spares_the_workers_until_all_is_saved(tmp_path, number):
+    process = multiprocessing.get_context("fork").Process(target=train_in_a_group, args=[tmp_path])
+    process.start()
+    while not (tmp_path / "last.pt").exists():
+        time.sleep(0.02)
+        assert process.is_alive()
+    os.killpg(process.pid, number)
+    process.join(20)
+    assert process.exitcode == 128 + number
+
+
 def test_validation_leaves_training_as_it_was(tmp_path):
     def noisy_validation(networks, log):
         assert not networks["generator"].training
