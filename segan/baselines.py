@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 # The first two were chosen on mixtures of training data: docs/metrics.md.
 DECISION = 0.96  # share of the last frame in the a-priori SNR (Ephraim and Malah's alpha)
@@ -37,6 +39,23 @@ def wiener(noisy: np.ndarray, rate: int) -> np.ndarray:
         spectrum *= np.maximum(wiener_gains(power, noise), LEAST_GAIN)
     first, second = np.split(np.fft.irfft(spectrum, 2 * hop) * window, 2, axis=1)
     return (first[1:] + second[:-1]).ravel()[: len(noisy)]
+
+
+class WienerFilter(nn.Module):
+    """``wiener`` as a network for ``segan.enhance.Enhancer``: ``(B, 1, T) -> (B, 1, T)``.
+
+    Attributes:
+        rate: sample rate in Hz.
+        context: samples after which the filter's start no longer shows. It remembers for ever, but
+            less and less: waves longer than a chunk differ by 0.001 at most or so.
+    """
+
+    rate, hop, context = 16000, 256, 4 * 16000
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Return each wave cleaned by itself."""
+        waves = [torch.from_numpy(wiener(wave, self.rate)) for wave in noisy[:, 0].cpu().numpy()]
+        return torch.stack(waves)[:, None].to(noisy)
 
 
 def wiener_gains(power: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("-r", "--recursive", action="store_true", help="look into the subfolders of folders")
     add("-f", "--force", action="store_true", help="overwrite outputs that exist, never inputs")
     add("--keep", type=_share, default=0.0, metavar="SHARE", help="share of original kept, 0 to 1")
-    add("--model", default="default", metavar="FILE", help="weights (.safetensors) to use instead")
+    add("--model", default="default", metavar="FILE", help="weights (.safetensors), or wiener")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     add("--threads", type=_count, metavar="N", help="CPU threads of each job (default: 1 if N > 1)")

@@ -20,25 +20,7 @@ import soundfile
 from torch.utils.data import Dataset
 
 from segan import augment
-
-
-def read_map(path: str | Path) -> dict[str, str]:
-    """Return the ``key value`` lines of a Kaldi file as a dict, in their order.
-
-    Raises:
-        ValueError: naming the file and line, where a line has no value or a key stands twice.
-    """
-    table: dict[str, str] = {}
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; a Kaldi data directory has one")
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        key, _, value = line.strip().partition(" ")
-        if not value.strip():
-            raise ValueError(f"{path}:{number}: expected 'key value', found {line!r}")
-        if key in table:
-            raise ValueError(f"{path}:{number}: {key!r} stands twice")
-        table[key] = value.strip()
-    return table
+from segan.kaldi import read_map
 
 
 class Recording(NamedTuple):

@@ -272,12 +272,17 @@ def _pcm(dtype: np.dtype) -> tuple[int, int]:
 def load(name_or_path: str | Path = "default", device: str | None = None) -> Enhancer:
     """Return an enhancer with the weights of that name in the package, or in that file.
 
-    ``device`` None or "auto" takes CUDA where there is one. Raises OSError where there is no such
-    file, ValueError where it holds no usable network.
+    "wiener" is the classical filter, to compare with. ``device`` None or "auto" takes CUDA where
+    there is one. Raises OSError where there is no such file, ValueError where it holds no usable
+    network.
     """
     from gan.checkpoint import load_network
     from segan.generator import KINDS
 
+    if name_or_path == "wiener":
+        from segan.baselines import WienerFilter
+
+        return Enhancer(WienerFilter(), "cpu")
     embedded = files("segan") / "weights" / f"{name_or_path}.safetensors"
     if embedded.is_file():
         with as_file(embedded) as path:

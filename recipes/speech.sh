@@ -1,0 +1,72 @@
+# What the speech recipes have in common: stages 2 to 5. They read the variables of run.sh.
+
+# train NAME SYSTEM [SETTING...]: train a system into $exp/NAME, on what data_settings says.
+train() {
+  local name=$1 config=$2
+  shift 2
+  $train_cmd gan-train $([ "$tiny" = false ] || echo "--config-dir ../conf +tiny=$config") \
+    "system=$config" "name=$name" "folder=$exp/$name" "${data_settings[@]}" \
+    "trainer.device=$device" "trainer.precision=$precision" \
+    ${steps:+trainer.steps=$steps trainer.epochs=null} \
+    ${batch_size:+trainer.batch_size=$batch_size trainer.accumulate=1} \
+    $([ "$validate" = 0 ] || echo "validation=speech trainer.every.validate=$validate") \
+    $([ "$validate" = 0 ] || echo "validation.folder=$data/dev trainer.best=null") \
+    $train_options "$@"
+}
+
+# train_default [SETTING...]: the default's two runs, the generator alone and then with its
+# discriminator.
+train_default() {
+  train default_start default_start "$@"
+  train default default "init.generator=$exp/default_start/generator.safetensors" \
+    trainer.seed=1 "$@"
+}
+
+# stop_if_older NAME: refuse to go on with a system that was trained on other data.
+stop_if_older() {
+  if [ -f "$exp/$1/.trained" ] && [ "$data/.done" -nt "$exp/$1/.trained" ]; then
+    die "$exp/$1 was trained on other data: remove it, or give another folder with --exp"
+  fi
+}
+
+# model_of NAME: print the weights of a system, as segan-enhance --model takes them.
+model_of() {
+  case $1 in
+    wiener) echo wiener ;;
+    embedded) echo default ;;
+    *) echo "$exp/$1/generator.safetensors" ;;
+  esac
+}
+
+# compare SYSTEM...: enhance data/test with the Wiener filter and the systems, score them and the
+# noisy input, and write the report of all that is scored.
+compare() {
+  local one made enhanced scored=()
+  for one in wiener "$@"; do
+    made=$exp/$one/.trained
+    [ -f "$made" ] || made=$data/.done
+    if begin 3 "enhance with $one" "$exp/$one/.enhanced" "" "$made" "$data/.done"; then
+      $score_cmd segan-enhance --quiet --model "$(model_of "$one")" "$data/test/wav/noisy" \
+        -o "$exp/$one/enhanced" --force --jobs "$jobs"
+      finish
+    fi
+  done
+  for one in noisy wiener "$@"; do
+    enhanced=$exp/$one/enhanced made=$exp/$one/.enhanced
+    if [ "$one" = noisy ]; then enhanced=$data/test made=$data/.done; fi
+    if begin 4 "score $one" "$exp/$one/.scored" "" "$made"; then
+      $score_cmd segan-evaluate "$data/test" "$enhanced" --out "$exp/$one/scores" --force \
+        --jobs "$jobs"
+      finish
+    fi
+  done
+  for one in noisy wiener segan segan_plus default tuned embedded; do
+    if [ -f "$exp/$one/.scored" ]; then scored+=("$exp/$one"); fi
+  done
+  if [ ${#scored[@]} = 0 ]; then return; fi
+  if begin 5 "report" "$exp/.reported" "${scored[*]}" "${scored[@]/%//.scored}"; then
+    segan-report "${scored[@]}" --data "$data/test" -o "$exp" --title "$title" --force \
+      ${published:+--quoted "$published"}
+    finish
+  fi
+}

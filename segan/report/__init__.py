@@ -1,0 +1,1 @@
+"""The program ``segan-report``: scored systems in, a page to look at and a table to keep out."""

@@ -1,0 +1,328 @@
+"""What a report is made of, read and checked: systems with their scores, the test set, quotations.
+
+A score that is undefined is NaN in the files, and absent here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segan.evaluate import COLUMNS, Refusal
+
+Scores = dict[str, dict[str, float]]  # utterance: metric: score
+
+
+class Data(NamedTuple):
+    """A test set: what is known of its utterances, each a table by utterance.
+
+    ``noisy`` and ``clean`` are paths, ``snr`` is in dB, ``seconds`` the length of all (None where
+    it can't be told). ``noisy`` has every utterance, the others may lack some or all.
+    """
+
+    name: str
+    noisy: dict[str, str]
+    clean: dict[str, str]
+    speaker: dict[str, str]
+    noise: dict[str, str]
+    snr: dict[str, float]
+    seconds: float | None
+
+
+class System(NamedTuple):
+    """A system: its scores on the test set, and what its folder says of how they came about."""
+
+    name: str
+    folder: Path
+    scores: Scores
+    summary: dict  # of segan-evaluate, empty where it left none
+    versions: dict  # of gan-train, likewise
+    config: str
+    audio: dict[str, Path]  # what it made of each utterance
+
+
+class Note(NamedTuple):
+    """Something to bear in mind, and the utterances that it is said of."""
+
+    text: str
+    utterances: list[str]
+
+
+class Quotation(NamedTuple):
+    """A published row: scores as they were printed, and where."""
+
+    name: str
+    scores: dict[str, str]
+    source: str
+
+
+# The test set
+
+
+def read_data(folder: Path) -> Data:
+    """Return the test set in the Kaldi data directory ``folder``; only ``wav.scp`` must be there.
+
+    Raises ``Refusal`` where a file is malformed.
+    """
+    noisy = read_table(folder / "wav.scp")
+    clean, speaker, noise, snr, duration = (
+        read_table(folder / name) if (folder / name).is_file() else {}
+        for name in ("spk1.scp", "utt2spk", "utt2noise", "utt2snr", "utt2dur")
+    )
+    lengths = {u: finite(folder / "utt2dur", u, text) for u, text in duration.items()}
+    return Data(
+        name=name_of(folder),
+        noisy=noisy,
+        clean=clean,
+        speaker=speaker,
+        noise=noise,
+        snr={u: finite(folder / "utt2snr", u, text) for u, text in snr.items()},
+        seconds=total_seconds(noisy, lengths),
+    )
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Return the ``utterance value`` lines of a Kaldi file, which must have some."""
+    from segan.kaldi import read_map
+
+    try:
+        table = read_map(path)
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from None
+    if not table:
+        raise Refusal(f"{path}: empty; remove the file, or write 'utterance value' lines")
+    return table
+
+
+def finite(path: Path, utterance: str, text: str) -> float:
+    """Return the number that ``text`` is, said of ``utterance`` in the file ``path``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Refusal(f"{path}: {utterance} has {text!r} where a number is wanted")
+    return value
+
+
+def total_seconds(noisy: dict[str, str], lengths: dict[str, float]) -> float | None:
+    """Return the duration of all utterances, from ``lengths`` or else the files' headers."""
+    import soundfile
+
+    try:
+        return math.fsum(
+            lengths[u] if u in lengths else soundfile.info(path).duration
+            for u, path in noisy.items()
+        )
+    except (OSError, soundfile.LibsndfileError):
+        return None
+
+
+def name_of(folder: Path) -> str:
+    """Return the last component of a path, also of ``.`` and ``exp/..``."""
+    return Path(os.path.abspath(folder)).name
+
+
+# The systems
+
+
+def read_systems(folders: Sequence[Path], data: Data) -> tuple[list[System], list[Note]]:
+    """Return the systems in ``folders``, and what is to be said of their scores.
+
+    Raises ``Refusal`` where a folder has no scores of this test set, or two share a name.
+    """
+    systems, notes = [], []
+    for folder in folders:
+        system = read_system(folder)
+        twin = next((one for one in systems if one.name == system.name), None)
+        if twin:
+            raise Refusal(
+                f"{twin.folder} and {folder}: two systems called {system.name}; rename a folder"
+            )
+        system, said = joined(system, data)
+        systems.append(system)
+        notes += said
+    return systems, notes
+
+
+def read_system(folder: Path) -> System:
+    """Return the system in ``folder`` with all its scores, of whatever utterances."""
+    if not folder.is_dir():
+        raise Refusal(f"{folder}: no such folder; a system is a folder such as exp/segan")
+    return System(
+        name=name_of(folder),
+        folder=folder,
+        scores=read_scores(folder / "scores" / "scores.tsv"),
+        summary=read_json(folder / "scores" / "summary.json"),
+        versions=read_json(folder / "versions.json"),
+        config=read_text(folder / "config.yaml"),
+        audio=audio_files(folder / "enhanced"),
+    )
+
+
+def audio_files(folder: Path) -> dict[str, Path]:
+    """Return the sounds in ``folder`` by their names without suffix; none where it is missing."""
+    from segan.audio import SUFFIXES
+
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    sounds = (path for path in files if path.suffix.lower() in SUFFIXES)
+    return {path.stem: path for path in sounds if not path.name.startswith(".")}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, empty where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"{path}: cannot be read ({error})") from None
+
+
+def read_json(path: Path) -> dict:
+    """Return the JSON object in a file, empty where there is no such file."""
+    text = read_text(path)
+    try:
+        content = json.loads(text) if text else {}
+    except json.JSONDecodeError as error:
+        raise Refusal(f"{path}:{error.lineno}: not JSON ({error.msg}); make it again") from None
+    if not isinstance(content, dict):
+        raise Refusal(f"{path}: not a JSON object; make it again")
+    return content
+
+
+def within(content: object, *keys: str) -> dict:
+    """Return the object that lies below ``keys`` in JSON content, empty where none does."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def joined(system: System, data: Data) -> tuple[System, list[Note]]:
+    """Return the system with its scores of the test set alone, and what is to be said of them."""
+    own = {u: scores for u, scores in system.scores.items() if u in data.noisy}
+    if not own:
+        raise Refusal(
+            f"{system.folder / 'scores' / 'scores.tsv'}: scores no utterance of {data.name}; "
+            f"is --data its test set?"
+        )
+    strangers = [u for u in system.scores if u not in data.noisy]
+    notes = [Note(f"{system.name}: scores not of this test set, left out", strangers)]
+    return system._replace(scores=own), [
+        note for note in notes + shortcomings(system, data) if note.utterances
+    ]
+
+
+def shortcomings(system: System, data: Data) -> list[Note]:
+    """Return a note on utterances without scores, without one score, and with a caution."""
+    reasons = within(system.summary, "not_scored", "enhanced")
+    unscored = [u for u in data.noisy if u not in system.scores]
+    notes = [Note(f"{system.name}: not scored", explained(unscored, reasons))]
+    for metric in metrics_of([system]):
+        lacking = [u for u, scores in system.scores.items() if metric not in scores]
+        reasons = within(system.summary, "systems", "enhanced", metric, "undefined")
+        text = f"{system.name}: no {COLUMNS[metric][0]}, left out of that mean alone"
+        notes.append(Note(text, explained(lacking, reasons)))
+    cautions: dict[str, list[str]] = {}
+    for utterance, texts in within(system.summary, "cautions", "enhanced").items():
+        for text in texts:
+            cautions.setdefault(text, []).append(utterance)
+    return notes + [Note(f"{system.name}: {text}", names) for text, names in cautions.items()]
+
+
+def explained(utterances: list[str], reasons: dict) -> list[str]:
+    """Return the utterances, each with its reason where there is one."""
+    return [f"{u} ({reasons[u]})" if u in reasons else u for u in utterances]
+
+
+def metrics_of(systems: Sequence[System]) -> list[str]:
+    """Return the metrics that any of the systems has, in the order of tables."""
+    present = {metric for one in systems for scores in one.scores.values() for metric in scores}
+    return [metric for metric in COLUMNS if metric in present]
+
+
+# Tab-separated files
+
+
+def read_scores(path: Path) -> Scores:
+    """Return what ``segan-evaluate`` wrote of enhanced speech: the scores that are defined.
+
+    Raises ``Refusal`` naming the file and line of what is wrong.
+    """
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file; segan-evaluate CLEAN ENHANCED --out writes it")
+    scores: Scores = {}
+    for line, row in read_rows(path, ("system", "utterance")):
+        utterance, system = row.pop("utterance"), row.pop("system")
+        if system != "enhanced":
+            continue
+        if utterance in scores:
+            raise Refusal(f"{path}:{line}: {utterance!r} is scored twice")
+        cells = {metric: as_score(path, line, metric, text) for metric, text in row.items()}
+        scores[utterance] = {m: score for m, score in cells.items() if not math.isnan(score)}
+    if not any(scores.values()):
+        raise Refusal(f"{path}: no score of the system 'enhanced' in it")
+    return {utterance: own for utterance, own in scores.items() if own}
+
+
+def read_quotations(path: Path) -> list[Quotation]:
+    """Return the published rows in a file headed ``system``, names of metrics, ``source``.
+
+    Raises ``Refusal`` naming the file and line of what is wrong.
+    """
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file of quoted scores")
+    quotations = []
+    for line, row in read_rows(path, ("system", "source")):
+        name, source = row.pop("system").strip(), row.pop("source").strip()
+        if not name or not source:
+            raise Refusal(f"{path}:{line}: a quoted row needs a system and a source")
+        cells = {metric: text.strip() for metric, text in row.items() if text.strip()}
+        for metric, text in cells.items():
+            as_score(path, line, metric, text)
+            cells[metric] = re.sub(r"^-?(?=\.)", r"\g<0>0", text)  # .92 is 0.92 in a table
+        quotations.append(Quotation(name, cells, source))
+    return quotations
+
+
+def read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row with the number of its line, as cells by heading: ``needed`` and metrics."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, delimiter="\t", strict=True)
+            heading = next(rows, [])
+            check_heading(path, heading, needed)
+            for row in rows:
+                if row and len(row) != len(heading):
+                    fault = f"{len(row)} cells under {len(heading)} headings; cells end in tabs"
+                    raise Refusal(f"{path}:{rows.line_num}: {fault}")
+                if row:
+                    yield rows.line_num, dict(zip(heading, row, strict=True))
+    except csv.Error as error:
+        raise Refusal(f"{path}:{rows.line_num}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+
+
+def check_heading(path: Path, heading: list[str], needed: tuple[str, ...]) -> None:
+    """Refuse a heading that lacks a column, or has one twice, or one that is no metric."""
+    wanted = f"want {' and '.join(needed)}, and metrics ({', '.join(COLUMNS)})"
+    for name in needed:
+        if name not in heading:
+            raise Refusal(f"{path}:1: no column {name!r}, separated by tabs; {wanted}")
+    for name in heading:
+        if name not in (*needed, *COLUMNS) or heading.count(name) > 1:
+            fault = "twice" if heading.count(name) > 1 else "unknown"
+            raise Refusal(f"{path}:1: column {name!r} {fault}; {wanted}")
+
+
+def as_score(path: Path, line: int, metric: str, text: str) -> float:
+    """Return the score in a cell, NaN and infinity among them."""
+    try:
+        return float(text)
+    except ValueError:
+        raise Refusal(f"{path}:{line}: {metric} is {text!r}, not a number") from None

@@ -1,0 +1,143 @@
+"""All of recipes/voicebank on a miniature of the corpus, also when it is killed on the way."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("bash") is None or not hasattr(os, "killpg"), reason="needs bash and signals"
+)
+
+
+class Recipe:
+    """recipes/voicebank/run.sh with tiny networks, in a folder of its own."""
+
+    def __init__(self, script: Path, corpus: Path, folder: Path):
+        self.folder = folder
+        self.command = ["bash", str(script), "--corpus", str(corpus), "--jobs", "2"]
+        self.command += ["--data", str(folder / "data"), "--exp", str(folder / "exp")]
+        self.command += ["--tiny", "true", "--validate", "0", "--stage", "1"]
+        self.command += ["--train-options", "trainer.workers=0 trainer.device=cpu"]
+        programs = Path(sys.executable).parent
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+    def run(self, *words):
+        """Return what a run gives."""
+        return subprocess.run(
+            [*self.command, *words], env=self.environment, capture_output=True, text=True
+        )
+
+    def kill(self, sign: str, after: float):
+        """Start a run, and kill everything in it ``after`` seconds from when it says ``sign``."""
+        process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        for line in process.stdout:
+            if line.startswith(sign) and "done before" not in line:
+                time.sleep(after)
+                break
+        else:
+            raise AssertionError(f"never said {sign!r}")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def results(self):
+        """Return the scores of each system, and the table of the report."""
+        scores = sorted((self.folder / "exp").glob("*/scores/scores.tsv"))
+        report = (self.folder / "exp/RESULTS.md").read_text(encoding="utf-8")
+        table = [line for line in report.splitlines() if line.startswith("|")]
+        return {path.parts[-3]: path.read_text() for path in scores}, table
+
+
+@pytest.fixture
+def recipe(recipes, miniature, tmp_path):
+    return Recipe(recipes / "voicebank/run.sh", miniature, tmp_path / "killed")
+
+
+def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
+    recipe, recipes, miniature, tmp_path
+):
+    whole = Recipe(recipes / "voicebank/run.sh", miniature, tmp_path / "whole")
+    done = whole.run()
+    assert done.returncode == 0, done.stderr
+    scores, table = whole.results()
+    assert set(scores) == {"noisy", "wiener", "segan"}
+    assert any("2.16" in line for line in table)  # what the paper has, beside ours
+
+    for sign, after in [
+        ("Stage 1", 0.3),
+        ("Stage 2", 1.0),
+        ("step 10", 0.0),  # of the training
+        ("Stage 3: enhance with segan", 1.0),
+        ("Stage 4: score wiener", 1.5),
+        ("Stage 5", 0.7),
+    ]:
+        recipe.kill(sign, after)
+    again = recipe.run()
+    assert again.returncode == 0, again.stderr
+    assert "Stage 2: train segan: done before" in again.stdout
+    assert recipe.results() == (scores, table)
+
+    before = {path: path.stat().st_mtime_ns for path in recipe.folder.rglob("*")}
+    last = recipe.run()
+    stages = [line for line in last.stdout.splitlines() if line.startswith("Stage")]
+    assert len(stages) == 8 and all(line.endswith("done before") for line in stages)
+    assert {path: path.stat().st_mtime_ns for path in recipe.folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sytem", "segan"], "--sytem: no such option; --help lists them"),
+        (["--system", "wavenet"], "--system wavenet: one of segan, segan_plus, default, embedded"),
+        (["--tiny", "yes"], "--tiny yes: true or false"),
+        (["--stage", "one"], "--stage, --stop-stage: whole numbers"),
+        (["segan"], "segan: options begin with --"),
+        (["--steps"], "--steps: needs a value"),
+        (["--corpus", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_a_wrong_option_dies_in_one_line(recipe, words, said):
+    done = recipe.run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1
+    assert not recipe.folder.exists()
+
+
+def test_a_fault_of_the_corpus_stops_the_ladder(recipe, miniature, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(miniature, corpus)
+    (corpus / "noisy_testset_wav.zip").unlink()
+    recipe.command[3] = str(corpus)
+    done = recipe.run()
+    assert done.returncode == 2
+    assert "has neither noisy_testset_wav.zip nor a folder noisy_testset_wav" in done.stderr
+    assert "Stage 2" not in done.stdout
+    assert not list(recipe.folder.rglob("wav.scp"))
+    shutil.copy(miniature / "noisy_testset_wav.zip", corpus)
+    assert recipe.run("--stop-stage", "1").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["voicebank", "own_corpus", "default"])
+def test_help_lists_every_option(recipes, name):
+    command = ["bash", f"{name}/run.sh", "--help"]
+    text = subprocess.run(command, cwd=recipes, capture_output=True, text=True, check=True).stdout
+    script = (recipes / name / "run.sh").read_text(encoding="utf-8")
+    defaults = script.split('cd "$(dirname "$0")"')[1].split(". ../ladder.sh")[0]
+    names = set(re.findall(r"^(\w+)=", defaults, re.M)) - {"title", "published"}
+    assert len(names) > 8
+    for option in names:
+        assert f"--{option.replace('_', '-')}" in text
