@@ -251,13 +251,7 @@ def subset(
     """
     tables = read_directory(folder)
     speaker_of = speakers_of(tables)
-    names = sorted(speaker_of, key=order)
-    if utterances is not None:
-        wanted = _known(folder, "utterance", utterances, names)
-        names = [key for key in names if key in wanted]
-    if speakers is not None:
-        wanted = _known(folder, "speaker", speakers, speaker_of.values())
-        names = [key for key in names if speaker_of[key] in wanted]
+    names = _matching(folder, speaker_of, utterances, speakers)
     if per_speaker is not None:
         groups = spk2utt({key: speaker_of[key] for key in names}).values()
         names = [key for group in groups for key in drawn(group.split(" "), per_speaker, seed)]
@@ -265,6 +259,23 @@ def subset(
     kept = set(speaker_of).difference(names) if exclude else set(names)
     _write_part(target, tables, kept)
     return len(kept)
+
+
+def _matching(
+    folder: str | Path,
+    speaker_of: Mapping[str, str],
+    utterances: Iterable[str] | None,
+    speakers: Iterable[str] | None,
+) -> list[str]:
+    """Return the utterances, in order, that are named and whose speakers are; None names all."""
+    names = sorted(speaker_of, key=order)
+    if utterances is not None:
+        wanted = _known(folder, "utterance", utterances, names)
+        names = [key for key in names if key in wanted]
+    if speakers is not None:
+        wanted = _known(folder, "speaker", speakers, speaker_of.values())
+        names = [key for key in names if speaker_of[key] in wanted]
+    return names
 
 
 def speakers_of(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:

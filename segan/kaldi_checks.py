@@ -258,7 +258,7 @@ def _inverse(path: Path, lines: Sequence[Line], utt2spk: Mapping[str, str]) -> I
         absent = [name for name in wanted if name not in own]
         what = f"speaker {line.key!r}: its utterances are not in the order of utt2spk, each once"
         if strange:
-            what = f"speaker {line.key!r}: {strange[0]!r}{_more(strange)} not so in utt2spk"
+            what = f"speaker {line.key!r}: {strange[0]!r}{_more(strange)} not theirs in utt2spk"
         elif absent:
             what = f"speaker {line.key!r}: lacks {absent[0]!r}{_more(absent)} of utt2spk"
         yield Problem(path, line.number, what, "it is the inverse of utt2spk; " + ANEW)

@@ -22,7 +22,6 @@ from segan.kaldi import (
     order,
     read_directory,
     shuffled,
-    speakers_of,
     write_directory,
     write_wav,
 )
@@ -91,21 +90,27 @@ def mix_directory(
         ValueError: where a directory is no good, or no mixture can be made.
     """
     target = Path(target).absolute()
-    mixtures = plan(read_directory(speech), read_directory(noise), target, snrs, seed, count)
+    sources = (completed(Path(place), read_directory(place)) for place in (speech, noise))
+    mixtures = plan(*sources, target, snrs, seed, count)
     completed(target, _tables(mixtures))  # refuses bad ids before the work, not after it
     _check_sources_stay(mixtures)
     target.mkdir(parents=True, exist_ok=True)
     begin(target)
     made = each(functools.partial(make, seed=seed), mixtures, jobs, progress)
+    _write_maps(target, mixtures, made)
+    return [one.error for one in made if one.error]
+
+
+def _write_maps(target: Path, mixtures: Sequence[Mixture], made: Sequence[Made]) -> None:
+    """Write the maps of the mixtures that were made."""
     done = {
         mixture: one.seconds for mixture, one in zip(mixtures, made, strict=True) if not one.error
     }
-    errors = [one.error for one in made if one.error]
     if not done:
+        errors = [one.error for one in made]
         raise ValueError("\n".join([f"{target}: no mixture could be made", *errors]))
     durations = {mixture.utterance: f"{seconds:.6f}" for mixture, seconds in done.items()}
     write_directory(target, _tables(done) | {"utt2dur": durations})
-    return errors
 
 
 def _check_sources_stay(mixtures: Sequence[Mixture]) -> None:
@@ -134,28 +139,18 @@ def plan(
 ) -> list[Mixture]:
     """Return the mixtures to make from two directories' tables, speaker by speaker."""
     paths = speech.get("spk1.scp") or speech["wav.scp"]
-    speaker_of, kind_of = speakers_of(speech), speakers_of(noise)
-    kinds = {
-        kind: _recordings(kind, kind_of, seed) for kind in shuffled(set(kind_of.values()), seed)
-    }
+    speaker_of = speech["utt2spk"]
+    kinds = {kind: cycle(shuffled(own.split(" "), seed)) for kind, own in noise["spk2utt"].items()}
     source_of = _repeated(sorted(paths, key=order), count, seed)
     names = sorted(shuffled(source_of, seed), key=lambda name: speaker_of[source_of[name]])
-    mixtures, wheels = [], _conditions(list(kinds), snrs)
+    mixtures, wheels = [], _conditions(shuffled(kinds, seed), snrs)
     for place, (name, (kind, snr)) in enumerate(zip(names, wheels, strict=False)):
         source, background = source_of[name], next(kinds[kind])
         noisy, clean = (target / "wav" / side / f"{name}.wav" for side in ("noisy", "clean"))
-        speech_path, noise_path = paths[source], noise["wav.scp"][background]
-        mixtures.append(
-            Mixture(
-                name, speaker_of[source], speech_path, noise_path, kind, snr, place, noisy, clean
-            )
-        )
+        files = (paths[source], noise["wav.scp"][background])
+        one = Mixture(name, speaker_of[source], *files, kind, snr, place, noisy, clean)
+        mixtures.append(one)
     return mixtures
-
-
-def _recordings(kind: str, kind_of: Mapping[str, str], seed: int) -> Iterator[str]:
-    """Return the recordings of one kind of noise, in turn without end."""
-    return cycle(shuffled((key for key, own in kind_of.items() if own == kind), seed))
 
 
 def _repeated(names: Sequence[str], count: int | None, seed: int) -> dict[str, str]:

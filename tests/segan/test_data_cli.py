@@ -633,6 +633,13 @@ def test_no_output_is_overwritten_unasked_and_no_input_ever(run, sources):
     assert contents(sources)["out/utt2snr"] != before["out/utt2snr"]
 
 
+def test_maps_that_disagree_are_refused_before_anything_is_mixed(run, sources):
+    (sources / "noise/utt2spk").write_text("car-1 car\n")
+    status, (line,) = run("mix", "--speech", "speech", "--noise", "noise", "out")
+    assert status == 2 and line == "noise/utt2spk: lacks 'car-2' of wav.scp; add it"
+    assert not (sources / "out").exists()
+
+
 def test_sound_that_is_being_mixed_is_not_overwritten(run, sources):
     run("mix", "--speech", "speech", "--noise", "noise", "out")
     run("subset", "out", "part", "--first", 3)

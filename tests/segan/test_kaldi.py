@@ -210,7 +210,7 @@ BROKEN = [  # map, what is done to it, where it is found, what is said
     ("wav.scp", sub("bob-1 .*\n", ""), "utt2spk:5: ", "'bob-1' not in wav.scp"),
     ("utt2dur", sub("bob-1", "bob-1x"), "utt2dur:5: ", "'bob-1x' not in wav.scp"),
     ("spk2utt", sub(" ann-1", ""), "spk2utt:1: ", "lacks 'ann-1' of utt2spk"),
-    ("spk2utt", sub(" ann-1", " bob-1"), "spk2utt:1: ", "'bob-1' not so in utt2spk"),
+    ("spk2utt", sub(" ann-1", " bob-1"), "spk2utt:1: ", "'bob-1' not theirs in utt2spk"),
     ("spk2utt", sub("ann-0 ann-1", "ann-1 ann-0"), "spk2utt:1: ", "not in the order"),
     ("spk2utt", sub("bob .*\n", ""), "spk2utt: ", "lacks 'bob' of utt2spk"),
     ("spk2gender", sub("bob", "eve"), "spk2gender:2: ", "'eve' not in utt2spk"),
@@ -277,6 +277,12 @@ def test_the_values_of_further_maps_are_checked(good, name, fine, faulty, words)
     (good / name).write_text("\n".join([*lines, ""]))
     (problem,) = check(good, sound=False)
     assert str(problem).startswith(f"{good / name}:2: error: ") and words in str(problem)
+
+
+def test_unsorted_utterances_are_not_blamed_on_the_speakers(good):
+    (good / "utt2spk").write_bytes(swap(1, 6)((good / "utt2spk").read_bytes()))
+    (problem,) = check(good, sound=False)
+    assert "not sorted: " in problem.what
 
 
 def test_segments_are_refused(good):
