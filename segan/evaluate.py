@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import functools
 import io
 import json
 import math
 import os
-import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -238,65 +236,16 @@ def score(pairs: list[Pair], metrics: list[str], rate: int | None, jobs: int) ->
     """Return the result of each pair, in order, computed by ``jobs`` processes."""
     from tqdm import tqdm
 
+    from segan.parallel import each
+
     one = functools.partial(score_pair, metrics=metrics, rate=rate)
-    progress = functools.partial(tqdm, total=len(pairs), unit="file", disable=None)
-    jobs = min(jobs, len(pairs), 61)  # Windows can wait for no more processes
-    if jobs == 1:
-        return [one(pair) for pair in progress(pairs)]
-    return score_in_processes(one, pairs, jobs, progress)
+    progress = functools.partial(tqdm, unit="file", disable=None)
+    return each(one, pairs, jobs, progress, lost)
 
 
-def score_in_processes(
-    one: Callable[[Pair], Result], pairs: list[Pair], jobs: int, progress: Callable
-) -> list[Result]:
-    """Return ``one(pair)`` for each pair, in order; Ctrl-C ends the processes at once."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    for library in ("OMP", "OPENBLAS", "MKL"):  # the processes are the parallelism
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, spawn, initializer=ignore_interrupts)
-    try:
-        with interrupts_held_back():  # the processes start here
-            futures = {pool.submit(one, pair): pair for pair in pairs}
-        for _ in progress(as_completed(futures)):
-            pass
-        return [outcome(future, pair) for future, pair in futures.items()]
-    except KeyboardInterrupt:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextlib.contextmanager
-def interrupts_held_back():
-    """Deliver Ctrl-C only after the block, and never to the processes started in it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def outcome(future, pair: Pair) -> Result:
-    """Return the future's result, or a failure where its process died."""
-    from concurrent.futures import BrokenExecutor
-
-    try:
-        return future.result()
-    except BrokenExecutor:
-        return failed(pair, "its process died, perhaps for lack of memory: try --jobs 1")
+def lost(pair: Pair) -> Result:
+    """Return the result of a pair whose process died."""
+    return failed(pair, "its process died, perhaps for lack of memory: try --jobs 1")
 
 
 def score_pair(pair: Pair, metrics: Sequence[str], rate: int | None = None) -> Result:

@@ -4,13 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from segan import evaluate, metrics
+from segan import evaluate, metrics, parallel
 
 RATE = 16000
 ROOT = Path(__file__).parents[2]
@@ -230,12 +231,12 @@ def test_a_file_that_cannot_be_scored_is_named_and_the_rest_scored(corpus, capsy
 
 
 def test_when_a_process_dies_its_files_are_named():
-    from concurrent.futures import BrokenExecutor, Future
-
     future = Future()
     future.set_exception(BrokenExecutor())
     pair = evaluate.Pair("enhanced", "a", Path("c"), Path("e"))
-    assert "process died" in evaluate.outcome(future, pair).failure
+    assert "process died" in parallel.result_of(future, pair, evaluate.lost).failure
+    with pytest.raises(RuntimeError, match=r"a process died.*try --jobs 1"):
+        parallel.result_of(future, pair, None)
 
 
 # What is refused

@@ -6,12 +6,10 @@ where it has them, the log files that tell the noise and the signal-to-noise rat
 
 import argparse
 import io
-import multiprocessing
 import os
 import sys
 import zipfile
-from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from segan import kaldi
 from segan.audio import resample, write
+from segan.parallel import each
 
 RATE = 16000
 RATES = (48000, 16000)  # of the official corpus, and of the copies that people keep
@@ -171,10 +170,8 @@ def convert_all(jobs: list[Job], processes: int) -> list[float]:
     for side in ("noisy", "clean"):
         for folder in {job.folder for job in jobs}:
             (folder / side).mkdir(parents=True, exist_ok=True)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn) as pool:
-        results = pool.map(convert, jobs, chunksize=16)
-        done = list(tqdm(results, total=len(jobs), desc="16 kHz", unit="file", disable=None))
+    progress = partial(tqdm, desc="16 kHz", unit="file", disable=None)
+    done = each(convert, jobs, processes, progress)
     if faults := [fault for _, fault in done if fault]:
         raise Fault("\n".join(faults))
     return [seconds for seconds, _ in done]
