@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from gan import checkpoint, distributed
+from gan.averages import moving_average
 from gan.feed import feed
 from gan.game import Batch, Game, Losses, Turn
 from gan.log import Log
@@ -100,7 +101,8 @@ class Trainer:
         seed: of everything.
         device: ``auto`` takes CUDA where there is one.
         precision: fp32, bf16 or fp16 (autocast; weights stay float32).
-        averages: ``{network: decay}``, exponential moving averages for validation and export.
+        averages: ``{network: decay}``, exponential moving averages for validation and export; see
+            ``gan.averages``.
         compile: names of the networks to compile.
         validate: ``(networks, log) -> scores``, networks by name, averaged where averaged.
         best: ``(name of a score, "max" or "min")`` that ``best.pt`` goes by.
@@ -170,7 +172,7 @@ class Trainer:
         self.averages = {
             name: AveragedModel(
                 getattr(self.game, name),
-                multi_avg_fn=get_ema_multi_avg_fn(decay),
+                multi_avg_fn=moving_average(decay),
                 use_buffers=False,
             )
             for name, decay in averages.items()

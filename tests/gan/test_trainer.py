@@ -255,15 +255,22 @@ def test_every_and_unscheduled_steps_leave_weights_alone():
     assert not torch.equal(before[0], trainer.game.discriminator.net[0].weight)
 
 
-def test_average_follows_its_definition():
-    trainer = segan(steps=3, averages={"generator": 0.75})
+@pytest.mark.parametrize("decay", [0.15, 0.999])
+def test_average_follows_its_definition(decay):
+    trainer = segan(steps=4, averages={"generator": decay})
     expected, batches = None, trainer.batches()
-    for _ in range(3):
+    for count in range(4):
         trainer.step([next(batches)])
         now = trainer.game.generator.net[0].weight.detach().clone()
-        expected = now if expected is None else 0.75 * expected + 0.25 * now
+        keep = min(decay, (1 + count) / (10 + count))
+        expected = now if expected is None else keep * expected + (1 - keep) * now
     averaged = trainer.networks()["generator"].net[0].weight
     torch.testing.assert_close(averaged, expected)
+
+
+def test_an_average_of_a_decay_that_never_forgets_is_refused():
+    with pytest.raises(ValueError, match=r"decay 1\.0 of an average"):
+        segan(averages={"generator": 1.0})
 
 
 def test_weight_limit_holds():
