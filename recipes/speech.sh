@@ -4,14 +4,18 @@
 train() {
   local name=$1 config=$2
   shift 2
-  $train_cmd gan-train $([ "$tiny" = false ] || echo "--config-dir ../conf +tiny=$config") \
-    "system=$config" "name=$name" "folder=$exp/$name" "${data_settings[@]}" \
-    "trainer.device=$device" "trainer.precision=$precision" \
-    ${steps:+trainer.steps=$steps trainer.epochs=null} \
-    ${batch_size:+trainer.batch_size=$batch_size trainer.accumulate=1} \
-    $([ "$validate" = 0 ] || echo "validation=speech trainer.every.validate=$validate") \
-    $([ "$validate" = 0 ] || echo "validation.folder=$data/dev trainer.best=null") \
-    $train_options "$@"
+  set -- "system=$config" "name=$name" "folder=$exp/$name" "${data_settings[@]}" \
+    "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
+  if [ -n "$steps" ]; then set -- "trainer.steps=$steps" trainer.epochs=null "$@"; fi
+  if [ -n "$batch_size" ]; then
+    set -- "trainer.batch_size=$batch_size" trainer.accumulate=1 "$@"
+  fi
+  if [ "$validate" != 0 ]; then
+    set -- validation=speech "validation.folder=$data/dev" trainer.best=null \
+      "trainer.every.validate=$validate" "$@"
+  fi
+  if [ "$tiny" = true ]; then set -- --config-dir ../conf "+tiny=$config" "$@"; fi
+  $train_cmd gan-train "$@"
 }
 
 # train_default [SETTING...]: the default's two runs, the generator alone and then with its

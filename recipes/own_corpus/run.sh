@@ -26,7 +26,8 @@
 #   --init FILE           weights of the default's generator to go on from; default: the package's.
 #                         The result is called tuned
 #   --data data --exp exp where the data directories and the results go
-#   --steps N             length of the training in steps, in place of the papers' (with --init 2000)
+#   --steps N             length of the training in steps, in place of the papers' (with --init
+#                         2000); of each of the default's two runs
 #   --batch-size N
 #   --validate 1000       score some of dev every so many steps (0: never)
 #   --device auto --precision fp32

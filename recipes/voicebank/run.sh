@@ -17,7 +17,8 @@
 #   --mirror URL          where to download them from instead
 #   --data data --exp exp where the data directories and the results go
 #   --dev p226,p287       training speakers held out
-#   --steps N             length of the training in steps, in place of the papers' epochs
+#   --steps N             length of the training in steps, in place of the papers' epochs; of each
+#                         of the default's two runs
 #   --batch-size N
 #   --validate 2000       score some of dev every so many steps (0: never)
 #   --device auto --precision fp32
