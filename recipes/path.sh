@@ -1,5 +1,4 @@
 # What the recipe needs on the PATH.
-export LC_ALL=C.UTF-8
 for program in gan-train segan-enhance segan-evaluate segan-data segan-report; do
   if ! command -v "$program" > /dev/null; then
     echo "$program: not found; install the package first: pip install '.[train,metrics,report]'" >&2
