@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 from collections.abc import Iterator
 
 import torch
@@ -85,12 +85,15 @@ def feed(
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),
-        worker_init_fn=ignore_signals if workers else None,
+        worker_init_fn=leave_group,
     )
     return iter(loader)
 
 
-def ignore_signals(_: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach a whole process group, to the trainer."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def leave_group(_: int) -> None:
+    """Leave the process group, whose signals (Ctrl-C, SIGTERM) are the trainer's to answer.
+
+    A worker ends when it is told to, or when its parent is gone.
+    """
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()

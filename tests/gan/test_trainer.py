@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -69,13 +70,13 @@ def segan_players(**of_generator):
     }
 
 
-def segan(steps=6, folder=None, seed=3, players=None, **options):
+def segan(steps=6, folder=None, seed=3, players=None, dataset=None, **options):
     torch.manual_seed(7)
     game = Translation(Generator(), Discriminator())
     return Trainer(
         game,
         players or segan_players(),
-        Waves(),
+        dataset or Waves(),
         steps=steps,
         folder=folder,
         seed=seed,
@@ -343,6 +344,26 @@ def test_a_signal_to_the_whole_group_spares_the_workers_until_all_is_saved(tmp_p
     os.killpg(process.pid, number)
     process.join(20)
     assert process.exitcode == 128 + number
+
+
+class Broken(Waves):
+    def __getitem__(self, index):
+        raise ValueError("a.wav: is broken")
+
+
+def train_on_broken():
+    try:
+        segan(9, dataset=Broken(), workers=2).run()
+    except ValueError:
+        sys.exit(2)
+
+
+@POSIX
+def test_broken_data_end_the_run_and_its_workers(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=train_on_broken)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 2
 
 
 def test_validation_leaves_training_as_it_was(tmp_path):
