@@ -1,0 +1,255 @@
+"""The command ``image-gan-generate``: pictures in, their translations out."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+DESCRIPTION = """\
+Translate pictures with a trained network. Each output keeps its input's size, format, bit depth,
+and channels; large pictures are translated in tiles that overlap, without seams."""
+
+EXAMPLES = """\
+examples:
+  image-gan-generate --model exp/pix2pix/generator.safetensors photo.png
+                                         writes photo.generated.png beside it
+  image-gan-generate --model G.safetensors photos -o painted
+                                         every picture in a folder; -r in its subfolders too
+  image-gan-generate --model G.safetensors '*.tif' --grid sheet.png
+                                         patterns too; and all in small on one contact sheet
+  image-gan-generate --model G.safetensors labels -o out --grid sheet.png --target photos
+                                         the sheet shows photos/NAME.* beside labels/NAME.*
+  image-gan-generate --model G.safetensors facades/val -o out --side-by-side right --grid sheet.png
+                                         inputs whose right half is the source, the left the target
+
+The model is what gan-train writes: exp/NAME/generator.safetensors and, of systems that go both ways
+(cyclegan, discogan), inverse.safetensors for the way back. It says which network it holds, with how
+many channels, and whether that draws noise at test (--seed): but for --range, where data.range was
+set, no option repeats what training was told. Nothing in the file is run.
+
+Read and written: PNG and TIFF of 8 and 16 bits, TIFF and .npy of any number type and number of
+channels, JPEG, WebP, BMP, GIF, PPM, TGA, JPEG 2000, AVIF. Opacity is passed on. Integers of up to
+16 bits and floats from 0 to 1 are taken as they are; other values from the least to the greatest
+in the picture, or as --range says. What is grey stays grey unless the network, or --color, makes
+it a color. Of a folder, files named *.generated.* are skipped.
+
+A picture of more than TILE x TILE pixels is cut into tiles. A network that normalizes pictures by
+their own statistics (as pix2pix and CycleGAN do), or draws noise, does so for every tile, and their
+tone may differ a little; --tile 0 cuts none, and takes memory as the picture is large.
+
+exit status: 0 all done, 2 some failed (each with a line that says why), 130 interrupted; what was
+being written is then removed."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    own = argparse.ArgumentParser(
+        "image-gan-generate",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = own.add_argument
+    add("input", nargs="+", metavar="INPUT", help="file, folder or pattern")
+    add("--model", required=True, metavar="FILE", help="network (.safetensors)")
+    add("-o", "--output", metavar="PLACE", help="folder; or file, for a single input")
+    add("-r", "--recursive", action="store_true", help="look into the subfolders of folders")
+    add("-f", "--force", action="store_true", help="overwrite outputs that exist, never inputs")
+    add("--grid", metavar="FILE", help="write a contact sheet: source, estimate and target")
+    add("--target", metavar="FOLDER", help="targets for the sheet, of the inputs' names")
+    add("--side-by-side", choices=["left", "right"], help="half of the inputs that is the source")
+    add("--color", action="store_true", help="as many channels as the network gives, for grey too")
+    add("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="values that are -1 and 1")
+    add("--seed", type=int, default=0, metavar="N", help="of the network's noise (default 0)")
+    add(
+        "--tile",
+        type=_count,
+        default=1024,
+        metavar="N",
+        help="side of tiles, pixels (default 1024); 0: no tiles",
+    )
+    add("--overlap", type=_count, metavar="N", help="of tiles, pixels (default: TILE / 4)")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
+    add("--threads", type=_count, metavar="N", help="CPU threads")
+    add("-q", "--quiet", action="store_true", help="print errors only")
+    add("--version", action=_Version)
+    return own
+
+
+class _Version(argparse.Action):
+    """Print the version; looked up only when it is asked for."""
+
+    def __init__(self, *args, **keywords):
+        super().__init__(*args, nargs=0, help="print the version", **keywords)
+
+    def __call__(self, parser, *_) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"image-gan-generate {version('segan')}")
+        except PackageNotFoundError:  # a checkout on the path, not installed
+            print("image-gan-generate unknown")
+        parser.exit()
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
+    own = parser()
+    arguments = own.parse_args(argv)
+    if arguments.target and not arguments.grid:
+        own.error("--target: the targets are shown on a contact sheet; add --grid FILE.png")
+    if arguments.target and arguments.side_by_side:
+        own.error("--target, --side-by-side: the target is in a folder or beside, not both")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+
+
+def _terminate(*_) -> None:
+    sys.exit(143)  # unlike the default, removes what is half-written
+
+
+def _say(line: str) -> None:
+    print(f"image-gan-generate: {line}", file=sys.stderr)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        from image_gan import batch
+    except ImportError as error:
+        _say(f"{error.name} is missing: pip install 'segan[images]'")
+        return 2
+    try:
+        jobs, problems = batch.plan(
+            arguments.input, arguments.output, arguments.recursive, arguments.target
+        )
+        _check_grid(arguments, jobs)
+        for line in problems:
+            _say(line)
+        return _translate(jobs, arguments, len(problems))
+    except (OSError, ValueError) as error:  # of the output, the sheet, the model or the device
+        _say(batch.describe(error))
+        return 2
+
+
+def _check_grid(arguments: argparse.Namespace, jobs: list) -> None:
+    """Raise where the contact sheet can't be written, before anything else is."""
+    if not arguments.grid:
+        return
+    import os
+    from pathlib import Path
+
+    from image_gan import images
+
+    grid = Path(arguments.grid)
+    images.container_of(grid)
+    places = {os.path.realpath(place) for job in jobs for place in job if place}
+    if os.path.realpath(grid) in places:
+        raise ValueError(f"--grid {grid}: is an input or an output; choose another")
+    if grid.exists() and not arguments.force:
+        raise FileExistsError(f"{grid}: exists; --force overwrites it")
+
+
+def _translate(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
+    """Translate the files, report each failure and the sum; return the exit status."""
+    from image_gan import batch
+
+    options = batch.Options(
+        force=arguments.force,
+        half=arguments.side_by_side or "",
+        seed=arguments.seed,
+        between=tuple(arguments.range) if arguments.range else None,
+        color=arguments.color,
+    )
+    shown = batch.chosen(jobs) if arguments.grid else ()
+    model = _load(arguments) if jobs else None
+    start, done, said = time.perf_counter(), [], set()
+    with _progress(jobs, 2 if options.half else 1, arguments.quiet) as bar:
+        for job in jobs:
+            outcome = batch.attempt(model, job, options, job in shown, bar.update)
+            _report(outcome, bar, arguments.quiet, said)
+            done.append(outcome)
+    if arguments.grid and done:
+        _write_grid(arguments.grid, done)
+    if not arguments.quiet:
+        _say(_summary(done, failed, time.perf_counter() - start))
+    return 2 if failed or any(outcome.error for outcome in done) else 0
+
+
+def _load(arguments: argparse.Namespace):
+    import torch
+
+    from image_gan import translate
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    return translate.load(arguments.model, arguments.device, arguments.tile, arguments.overlap)
+
+
+def _report(outcome, bar, quiet: bool, said: set[str]) -> None:
+    """Print the lines of an outcome above the progress bar, each note once."""
+    for note in outcome.notes:
+        if not quiet and note not in said:
+            bar.write(f"image-gan-generate: {outcome.job.source}: {note}", file=sys.stderr)
+        said.add(note)
+    if outcome.error:
+        bar.write(f"image-gan-generate: {outcome.error}", file=sys.stderr)
+
+
+def _write_grid(path: str, done: list) -> None:
+    """Write the contact sheet of what went well."""
+    import numpy as np
+
+    from image_gan import images, sheet
+
+    rows = [(outcome.job.source.name, outcome.shown) for outcome in done if outcome.shown]
+    headings = ["source", "estimate"]
+    if any(shown[2] for _, shown in rows):
+        headings.append("target")
+    page = sheet.sheet(headings, [(name, shown[: len(headings)]) for name, shown in rows])
+    images.write(path, images.from_array(np.array(page)))
+
+
+def _summary(done: list, failed: int, taken: float) -> str:
+    good = [outcome for outcome in done if not outcome.error]
+    total, failed = len(done) + failed, failed + len(done) - len(good)
+    where = f" -> {good[0].job.output}" if total == len(good) == 1 else ""
+    return f"{total} picture{'s' * (total != 1)}{where}, {failed} failed; {taken:.1f} s"
+
+
+def _progress(jobs: list, parts: int, quiet: bool):
+    """Return a bar of pixels, shown on a terminal only; one of ``parts`` of a picture counts."""
+    from tqdm import tqdm
+
+    bar = tqdm(unit=" pixels", unit_scale=True, file=sys.stderr, disable=True if quiet else None)
+    if not bar.disable:
+        bar.reset(total=sum(_pixels(job) for job in jobs) // parts)
+    return bar
+
+
+def _pixels(job) -> int:
+    """Return how many pixels an input has, 0 where that can't be told."""
+    from image_gan.images import size
+
+    try:
+        height, width = size(job.source)
+    except (OSError, ValueError):
+        return 0
+    return height * width
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Contact sheets: pictures side by side, a row for each, small enough to look at many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from image_gan.images import Picture
+from image_gan.values import ends, normalized, own_ends, with_channels
+
+SIDE = 256  # pixels, the most that a picture is shown with
+GAP = 6
+LINE = 14  # height of a line of text
+
+Row = tuple[str, Sequence[Image.Image | None]]
+"""A caption and the pictures beside one another; None leaves a place empty."""
+
+
+def thumbnail(picture: Picture, side: int = SIDE) -> Image.Image:
+    """Return a picture of any type as RGB, no larger than ``side``."""
+    step = max(1, min(picture.size) // (4 * side))
+    values = picture.values[::step, ::step]
+    x = normalized(values, ends(values) or own_ends(values))
+    image = shown(x, cmyk=picture.form.mode == "CMYK")
+    image.thumbnail((side, side))
+    return image
+
+
+def shown(x: np.ndarray, cmyk: bool = False) -> Image.Image:
+    """Return values ``(C, H, W)`` in [-1, 1] as RGB; of many channels the first three."""
+    if not cmyk:
+        x = x[: 3 if len(x) >= 3 else 1]
+    levels = np.rint(127.5 * (with_channels(x, 3, cmyk).clip(-1, 1) + 1))
+    return Image.fromarray(levels.astype(np.uint8).transpose(1, 2, 0))
+
+
+def sheet(headings: Sequence[str], rows: Sequence[Row]) -> Image.Image:
+    """Return one picture of all rows, white between them; a heading for each column."""
+    pictures = [image for _, images in rows for image in images if image]
+    width = max((image.width for image in pictures), default=SIDE) + GAP
+    heights = [
+        LINE + GAP + max((image.height for image in images if image), default=0)
+        for _, images in rows
+    ]
+    page = Image.new("RGB", (GAP + width * len(headings), LINE + 2 * GAP + sum(heights)), "white")
+    draw, top = ImageDraw.Draw(page), GAP
+    font = ImageFont.load_default()
+    for column, heading in enumerate(headings):
+        draw.text((GAP + column * width, top), heading, "black", font)
+    top += LINE
+    for (caption, images), height in zip(rows, heights, strict=True):
+        text = caption.encode("latin-1", "replace").decode("latin-1")  # what any font here has
+        draw.text((GAP, top), text, "gray", font)
+        for column, image in enumerate(images):
+            if image:
+                page.paste(image, (GAP + column * width, top + LINE))
+        top += height
+    return page
