@@ -127,7 +127,10 @@ def explain(error: BaseException) -> str:
     """Return the one line that says what went wrong, innermost cause first."""
     while isinstance(error, InstantiationException) and error.__cause__:
         error = error.__cause__
-    return " ".join(str(error).split()).partition(" Config search path")[0]
+    text = str(error)
+    if text.startswith("Caught "):  # by a process that reads data, with its traceback
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
+    return " ".join(text.split()).partition(" Config search path")[0]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from gan import checkpoint, train
+from gan.feed import feed
 from segan.generator import KINDS
 
 TINY = {
@@ -140,3 +141,18 @@ def test_bad_input_is_one_line_and_exit_code_2(corpus, monkeypatch, capsys, word
     assert errors[0].startswith("gan-train: ")
     assert message in errors[0]
     assert not (corpus / "exp").exists()
+
+
+class Broken(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise ValueError("a.png: truncated; remove it")
+
+
+def test_what_a_worker_complains_of_is_one_line():
+    with pytest.raises(ValueError, match=r"a\.png") as error:
+        next(feed(Broken(), 2, workers=1))
+    assert len(str(error.value).splitlines()) > 1
+    assert train.explain(error.value) == "a.png: truncated; remove it"
