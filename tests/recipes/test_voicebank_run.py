@@ -117,6 +117,18 @@ def test_a_wrong_option_dies_in_one_line(recipe, words, said):
     assert not recipe.folder.exists()
 
 
+@pytest.mark.parametrize("name", ["default", "default_start"])
+def test_a_training_does_not_go_on_with_other_data(recipe, name):
+    for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
+        (recipe.folder / path).parent.mkdir(parents=True)
+        (recipe.folder / path).touch()
+        os.utime(recipe.folder / path, (number, number))
+    done = recipe.run("--stage", "2", "--system", "default")
+    assert done.returncode == 2
+    assert f"exp/{name} was trained on other data: remove it" in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_fault_of_the_corpus_stops_the_ladder(recipe, miniature, tmp_path):
     corpus = tmp_path / "corpus"
     shutil.copytree(miniature, corpus)
