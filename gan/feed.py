@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from gan import signals
+
 
 class Draw(int):
     """An index that knows its epoch, so that a data set can draw anew in each.
@@ -73,7 +75,7 @@ def feed(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Return an endless iterator of batches, or of a process's share of them, from ``start`` on.
+    """Yield batches, or a process's share of them, from ``start`` on, without an end.
 
     Worker processes change the speed, never the batches: a data set draws its randomness from the
     seed, the epoch and the index that it is asked for.
@@ -87,7 +89,13 @@ def feed(
         generator=torch.Generator().manual_seed(seed),
         worker_init_fn=leave_group,
     )
-    return iter(loader)
+    with signals.held_back(*signals.STOP):  # the workers start here, in the trainer's group
+        batches = iter(loader)
+    try:
+        yield from batches
+    finally:  # at once: a traceback may keep the iterator, and its workers, until the very end
+        if workers:
+            batches._shutdown_workers()
 
 
 def leave_group(_: int) -> None:
@@ -97,3 +105,4 @@ def leave_group(_: int) -> None:
     """
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
+    signals.forget(*signals.STOP)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from gan import checkpoint, distributed
+from gan import checkpoint, distributed, signals
 from gan.averages import moving_average
 from gan.feed import feed
 from gan.game import Batch, Game, Losses, Turn
@@ -247,13 +246,12 @@ class Trainer:
         """
         seed_all(self.seed + RANK_SEEDS * distributed.rank())
         self.resume()
-        batches = self.batches()
         scores: dict[str, float] = {}
         if self.folder and distributed.rank() == 0:
             self.log = Log(self.folder, self.steps, self.step_number, self.bar)
         started = time.monotonic() - self.seconds
         try:
-            with stop_signals() as stopped:
+            with signals.noted() as stopped, closing(self.batches()) as batches:
                 while self.step_number < self.steps:
                     self.step([next(batches) for _ in range(self.accumulate)])
                     self.seconds = time.monotonic() - started
@@ -287,8 +285,10 @@ class Trainer:
         """Yield batches on the device, from the present step on."""
         start = self.step_number * self.accumulate
         share = distributed.rank(), distributed.world()
-        for batch in feed(self.dataset, self.batch_size, self.seed, start, self.workers, *share):
-            yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+        batches = feed(self.dataset, self.batch_size, self.seed, start, self.workers, *share)
+        with closing(batches):
+            for batch in batches:
+                yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
 
     def report(self) -> None:
         """Log the mean losses since the last report, once they are known to be finite."""
@@ -448,27 +448,3 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-@contextmanager
-def stop_signals():
-    """Give a list that the first SIGINT or SIGTERM is put into; a second one acts as ever."""
-    stopped: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def stop(number, frame):
-        stopped.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in numbers:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from typing import TypeVar
+
+from gan import signals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,7 +51,7 @@ def each(
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, spawn, initializer=ignore_interrupts)
     try:
-        with interrupts_held_back():  # the processes start here
+        with signals.held_back(signal.SIGINT):  # the processes start here
             futures = [pool.submit(function, item) for item in items]
         for _ in progress(as_completed(futures), total=len(futures)):
             pass
@@ -76,16 +77,3 @@ def result_of(future: Future, item: Item, lost: Callable[[Item], Result] | None)
 def ignore_interrupts() -> None:
     """Leave Ctrl-C to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextlib.contextmanager
-def interrupts_held_back():
-    """Deliver Ctrl-C only after the block, and never to the processes started in it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

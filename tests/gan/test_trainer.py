@@ -336,11 +336,12 @@ def train_in_a_group(folder):
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_spares_the_workers_until_all_is_saved(tmp_path, number):
-    process = multiprocessing.get_context("fork").Process(target=train_in_a_group, args=[tmp_path])
+    process = multiprocessing.get_context("spawn").Process(target=train_in_a_group, args=[tmp_path])
     process.start()
+    deadline = time.monotonic() + 60
     while not (tmp_path / "last.pt").exists():
         time.sleep(0.02)
-        assert process.is_alive()
+        assert process.is_alive() and time.monotonic() < deadline
     os.killpg(process.pid, number)
     process.join(20)
     assert process.exitcode == 128 + number
