@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gan.outputs import Refusal, check_free, listed, require, version, write
+
 COLUMNS = {  # metric: heading, decimals
     "pesq": ("PESQ", 3),
     "stoi": ("STOI", 3),
@@ -35,10 +37,6 @@ data directory, matched by utterance; as CLEAN, its spk1.scp is read where it ha
 0; 2 where something could not be read, matched or scored; 130 after Ctrl-C."""
 OUTPUTS = ("scores.tsv", "summary.json")
 LIBRARIES = {"pesq": {"pesq", "csig", "cbak", "covl"}, "pystoi": {"stoi", "estoi"}}
-
-
-class Refusal(ValueError):
-    """What was asked for cannot be done; the message says why, in lines for the user."""
 
 
 class Pair(NamedTuple):
@@ -125,7 +123,7 @@ def evaluate(options: argparse.Namespace, command: list[str]) -> int:
     metrics = options.metrics
     require_libraries(metrics)
     if options.out:
-        check_free(options.out, options.force)
+        check_free(options.out, OUTPUTS, options.force)
     pairs = match(options.clean, {"noisy": options.noisy, "enhanced": options.enhanced})
     results = score(pairs, metrics, options.rate, options.jobs or cores())
     for line in notes(results):
@@ -133,18 +131,16 @@ def evaluate(options: argparse.Namespace, command: list[str]) -> int:
     for line in table(results, metrics):
         print(line)
     if options.out:
-        write(options.out, [tsv(results, metrics), summary(results, metrics, command)])
+        texts = [tsv(results, metrics), summary(results, metrics, command)]
+        write(options.out, dict(zip(OUTPUTS, texts, strict=True)))
         print(f"written to {options.out}: {', '.join(OUTPUTS)}")
     return 2 if any(result.failure for result in results) else 0
 
 
 def require_libraries(metrics: list[str]) -> None:
     """Refuse metrics whose library is not installed."""
-    from importlib.util import find_spec
-
-    for library, users in LIBRARIES.items():
-        if users.intersection(metrics) and find_spec(library) is None:
-            raise Refusal(f"{library} is not installed: pip install 'segan[metrics]'")
+    needed = [library for library, users in LIBRARIES.items() if users.intersection(metrics)]
+    require(needed, "metrics")
 
 
 def cores() -> int:
@@ -221,12 +217,6 @@ def scp_entries(scp: Path) -> dict[str, Path]:
     if not entries:
         raise Refusal(f"{scp}: names no file")
     return entries
-
-
-def listed(lines: Sequence[str], limit: int = 10) -> list[str]:
-    """Return the first ``limit`` lines, indented, and how many more there are."""
-    more = [f"  ... and {len(lines) - limit} more"] if len(lines) > limit else []
-    return [f"  {line}" for line in lines[:limit]] + more
 
 
 # Scores
@@ -369,16 +359,6 @@ def table(results: list[Result], metrics: list[str]) -> list[str]:
 # What is written
 
 
-def check_free(folder: Path, force: bool) -> None:
-    """Refuse a folder that cannot be written to, or that holds results already."""
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise Refusal(f"--out {folder}: cannot write in {existing}")
-    there = [name for name in OUTPUTS if (folder / name).exists()]
-    if there and not force:
-        raise Refusal(f"{folder / there[0]} exists: give --force to overwrite it")
-
-
 def tsv(results: list[Result], metrics: list[str]) -> str:
     """Return one line a pair, tab-separated, under a heading; no score is ``nan``."""
     text = io.StringIO()
@@ -416,28 +396,6 @@ def entry(results: list[Result], name: str) -> dict:
     mean, count = mean_of(results, name)
     undefined = {one.pair.name: one.undefined[name] for one in results if name in one.undefined}
     return {"mean": mean if math.isfinite(mean) else None, "n": count, "undefined": undefined}
-
-
-def version(distribution: str) -> str | None:
-    """Return the installed version of ``distribution``, None where it isn't installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def write(folder: Path, texts: Sequence[str]) -> None:
-    """Write the outputs into ``folder``, each whole or not at all."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(OUTPUTS, texts, strict=True):
-            part = folder / f"{name}.part"
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(folder / name)
-    except OSError as error:
-        raise Refusal(f"--out {folder}: {error}") from None
 
 
 if __name__ == "__main__":

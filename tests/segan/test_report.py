@@ -79,7 +79,7 @@ def write_system(folder, scores, failures=(), command=("segan-evaluate", "data",
         for u in failures
     ]
     texts = [evaluate.tsv(results, METRICS), evaluate.summary(results, METRICS, list(command))]
-    evaluate.write(folder / "scores", texts)
+    evaluate.write(folder / "scores", dict(zip(evaluate.OUTPUTS, texts, strict=True)))
     return folder
 
 
