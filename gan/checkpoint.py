@@ -119,6 +119,20 @@ def load_network(path: str | Path, kinds: Mapping[str, Callable[..., nn.Module]]
     return network.eval()
 
 
+def read_notes(path: str | Path) -> dict[str, str]:
+    """Return the strings that ``export`` put beside the network.
+
+    Raises:
+        OSError: where the file can't be opened.
+        ValueError: where it is no model file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: v for k, v in (file.metadata() or {}).items() if k != "config"}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no model file ({error})") from None
+
+
 def check(header: Mapping[str, str], shapes: Mapping[str, tuple], kinds) -> dict:
     """Return the header's configuration, once its tensors fit it; takes no memory for them."""
     if "config" not in header:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan import checkpoint, distributed
 from gan.game import Game
-from gan.trainer import Interrupted, Trainer, seed_all
+from gan.trainer import Interrupted, Trainer, seed_all, steps_of
 
 EXPECTED = (ValueError, OSError, ArithmeticError, HydraException, OmegaConfBaseException)
 
@@ -29,8 +29,8 @@ def train(config: DictConfig) -> None:
     """Run what ``config`` says."""
     with exits():
         check_choices(config)
-        OmegaConf.resolve(config)
         if config.dry_run:
+            OmegaConf.resolve(config)
             print(OmegaConf.to_yaml(config) + count(build_game(config)))
             return
         trainer = build_trainer(config)
@@ -56,18 +56,34 @@ def build_game(config: DictConfig) -> Game:
 
 
 def build_trainer(config: DictConfig) -> Trainer:
-    """Return the trainer of the run, about to start or to go on."""
+    """Return the trainer of the run, about to start or to go on; ``config`` is then resolved."""
+    dataset = instantiate(config.data, _convert_="all")
+    settle_length(config.trainer, len(dataset))
+    OmegaConf.resolve(config)
     game = build_game(config)
     build = instantiate(config.trainer, _partial_=True, _convert_="all")
     return build(
         game,
         {name: instantiate(player, _convert_="all") for name, player in config.players.items()},
-        instantiate(config.data, _convert_="all"),
+        dataset,
         folder=Path(config.folder),
         validate=instantiate(config.get("validation"), _convert_="all") or None,
         exports={name: plain(config.game[name]) for name in config.get("exports", [])},
-        notes={"version": package_version()},
+        notes={"version": package_version(), **notes(config)},
     )
+
+
+def settle_length(trainer: DictConfig, items: int) -> None:
+    """Put the length of a run that is told in epochs into steps, which schedules may ask for."""
+    per_epoch = items / (trainer.batch_size * trainer.accumulate)
+    trainer.steps = steps_of(trainer.steps, trainer.epochs, per_epoch)
+    trainer.epochs = None
+
+
+def notes(config: DictConfig) -> dict[str, str]:
+    """Return what the configuration wants exported files to say, as JSON."""
+    said = plain(config.notes)
+    return {name: json.dumps(value) for name, value in said.items() if value is not None}
 
 
 def plain(config: DictConfig) -> dict:

@@ -27,14 +27,14 @@ examples:
 
 The model is what gan-train writes: exp/NAME/generator.safetensors and, of systems that go both ways
 (cyclegan, discogan), inverse.safetensors for the way back. It says which network it holds, with how
-many channels, and whether that draws noise at test (--seed): but for --range, where data.range was
-set, no option repeats what training was told. Nothing in the file is run.
+many channels, whether that draws noise at test (--seed), and data.range: no option repeats what
+training was told. Nothing in the file is run.
 
 Read and written: PNG and TIFF of 8 and 16 bits, TIFF and .npy of any number type and number of
 channels, JPEG, WebP, BMP, GIF, PPM, TGA, JPEG 2000, AVIF. Opacity is passed on. Integers of up to
 16 bits and floats from 0 to 1 are taken as they are; other values from the least to the greatest
-in the picture, or as --range says. What is grey stays grey unless the network, or --color, makes
-it a color. Of a folder, files named *.generated.* are skipped.
+in the picture, or as the model or --range says. What is grey stays grey unless the network, or
+--color, makes it a color. Of a folder, files named *.generated.* are skipped.
 
 A picture of more than TILE x TILE pixels is cut into tiles. A network that normalizes pictures by
 their own statistics (as pix2pix and CycleGAN do), or draws noise, does so for every tile, and their

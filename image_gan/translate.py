@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan.checkpoint import load_network
+from gan.checkpoint import load_network, read_notes
 from gan.trainer import pick_device
 from image_gan.images import Picture, PictureWarning, from_array, from_pillow, to_pillow
-from image_gan.kinds import KINDS
+from image_gan.kinds import TRANSLATORS
 from image_gan.layers import BatchNorm, Dropout
 from image_gan.tiles import cuts, in_tiles
 from image_gan.values import Ends, denormalized, ends, normalized, own_ends, with_channels
@@ -44,13 +45,20 @@ class PictureTranslator:
             cut into; 0 never cuts.
         overlap: pixels that neighbouring tiles share at least, up to half of ``tile``; a quarter of
             it where nothing is said.
+        between: the values that -1 and 1 of the network stand for, where a call names no others;
+            None is what a picture's type says.
 
     Raises:
         ValueError: where the device can't be used, or tile and overlap don't go together.
     """
 
     def __init__(
-        self, network: nn.Module, device: str = "cpu", tile: int = 1024, overlap: int | None = None
+        self,
+        network: nn.Module,
+        device: str = "cpu",
+        tile: int = 1024,
+        overlap: int | None = None,
+        between: Ends | None = None,
     ):
         overlap = tile // 4 if overlap is None else overlap
         if min(tile, overlap) < 0 or (tile and 2 * overlap > tile):
@@ -60,7 +68,7 @@ class PictureTranslator:
             )
         self.device = pick_device(device)
         self.network = network.eval().to(self.device)
-        self.tile, self.overlap = tile, overlap
+        self.tile, self.overlap, self.between = tile, overlap, checked_ends(between)
         self.inputs, self.outputs = channels_of(network)
 
     def __call__(
@@ -125,7 +133,7 @@ class PictureTranslator:
         """
         values, alpha = self.given(picture)
         own, cmyk = values.shape[-1], picture.form.mode == "CMYK"
-        between = checked_ends(between) or ends(values) or guessed_ends(values)
+        between = checked_ends(between) or self.between or ends(values) or guessed_ends(values)
 
         def part(rows: Tensor, columns: Tensor) -> Tensor:
             x = normalized(values[rows.numpy()[:, None], columns.numpy()], between)
@@ -239,4 +247,14 @@ def load(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such model; gan-train writes exp/NAME/*.safetensors")
-    return PictureTranslator(load_network(path, KINDS), device, tile, overlap)
+    network, between = load_network(path, TRANSLATORS), range_in(path)
+    return PictureTranslator(network, device, tile, overlap, between)
+
+
+def range_in(path: str | Path) -> Ends | None:
+    """Return the range of values that the training pictures of a model file had, if it says."""
+    try:
+        between = json.loads(read_notes(path).get("range", "null"))
+        return between and checked_ends((float(between[0]), float(between[1])))
+    except (ValueError, TypeError, LookupError) as error:
+        raise ValueError(f"{path}: no range of values ({error})") from None

@@ -2,21 +2,37 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
+import image_gan
 from gan import checkpoint, train
 from image_gan import images
 from image_gan.kinds import KINDS
+from image_gan.translate import PictureTranslator
 
 PIX2PIX = ["system=pix2pix", "+game.generator.channels=2", "+game.discriminator.channels=2"]
-PIX2PIX += ["game.generator.levels=4", "game.discriminator.patch=16", "trainer.epochs=null"]
+PIX2PIX += ["game.generator.levels=4", "game.discriminator.patch=16"]
 CYCLE = ["system=cyclegan", "game.generator.channels=2", "game.target_discriminator.channels=2"]
 CYCLE += ["game.generator.blocks=1", "game.target_discriminator.patch=16"]
-SHORT = ["trainer.steps=2", "trainer.batch_size=2", "trainer.workers=0", "trainer.device=cpu"]
+SHORT = [
+    "trainer.steps=2",
+    "trainer.epochs=null",
+    "trainer.batch_size=2",
+    "trainer.workers=0",
+    "trainer.device=cpu",
+]
 SHORT += ["data.resize=36", "data.size=32"]
 DATA = {
     "side_by_side": ["data.folder=both"],
@@ -118,3 +134,76 @@ def test_pictures_that_will_not_do_are_one_line(run, capsys, words, message):
         run(*PIX2PIX, *words)
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and message in errors[0]
+
+
+def test_a_schedule_falls_over_a_run_that_is_told_in_epochs(run):
+    words = ["data=unpaired_pictures", "data.source=source", "data.target=target"]
+    run(*CYCLE, *words, "trainer.epochs=4", "trainer.steps=null", "trainer.batch_size=1", "name=x")
+    config = OmegaConf.load("exp/x/config.yaml")
+    assert config.trainer.steps == 12 == config.players.generator.schedule.steps
+    assert checkpoint.load("exp/x/last.pt")["step"] == 12
+
+
+def test_the_model_file_tells_the_range_of_values(run):
+    words = ["data=paired_pictures", "data.source=deep", "data.target=deep", "name=deep"]
+    grey = ["game.generator.inputs=1", "game.generator.outputs=1"]
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 48), dtype=np.int32)
+    for index in range(3):
+        images.write(Path(f"deep/{index}.tif"), images.from_array(deep))
+    run(*PIX2PIX, *grey, *words, "data.range=[0,4095]")
+    path = "exp/deep/generator.safetensors"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as that the range is guessed
+        estimate = image_gan.load(path)(deep)
+    bare = PictureTranslator(checkpoint.load_network(path, KINDS))
+    assert np.array_equal(estimate, bare(deep, between=(0, 4095)))
+    assert not np.array_equal(estimate, bare(deep, between=(0, 9999)))
+
+
+@pytest.mark.parametrize("text", ["[5, 5]", "[1]", "7", "{", '["a", "b"]'])
+def test_a_range_that_is_none_is_refused(tmp_path, text):
+    config = {"_target_": "image_gan.unet.UNet", "channels": 2, "levels": 3, "dropout_layers": []}
+    network = checkpoint.build(config, KINDS)
+    checkpoint.export(tmp_path / "model", network, config, range=text)
+    with pytest.raises(ValueError, match=r"model: no range of values"):
+        image_gan.load(tmp_path / "model")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_killed_and_begun_again_cyclegan_ends_with_the_same_networks_and_pools(run):
+    words = [*CYCLE, "data=unpaired_pictures", "data.source=source", "data.target=target"]
+    words += ["game.pool=3", "trainer.steps=60", "trainer.every.save=1"]
+    run(*words, "name=whole")
+    command = [sys.executable, "-c", "from gan.train import main; main()"]
+    path = os.pathsep.join([str(Path(train.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    for step in (3, 7):
+        process = subprocess.Popen(
+            [*command, *SHORT, *words, "name=killed"], env={**os.environ, "PYTHONPATH": path}
+        )
+        while process.poll() is None and saved_step("exp/killed/last.pt") < step:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert step <= saved_step("exp/killed/last.pt") < 60
+    run(*words, "name=killed")
+    whole, killed = (checkpoint.load(f"exp/{name}/last.pt") for name in ("whole", "killed"))
+    assert any("pool" in key for key in whole["game"])
+    same(whole["game"], killed["game"])
+    same(whole["optimizers"], killed["optimizers"])
+
+
+def saved_step(path):
+    return checkpoint.load(path)["step"] if Path(path).exists() else 0
+
+
+def same(one, other):
+    """Assert that two nested states are equal, bit for bit."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        for pair in zip(one, other, strict=True):
+            same(*pair)
+    else:
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
