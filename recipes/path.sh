@@ -1,7 +1,7 @@
-# What the recipe needs on the PATH.
-for program in gan-train segan-enhance segan-evaluate segan-data segan-report; do
+# What the recipe needs on the PATH: its programs, by default those for speech.
+for program in ${needed_programs:-gan-train segan-enhance segan-evaluate segan-data segan-report}; do
   if ! command -v "$program" > /dev/null; then
-    echo "$program: not found; install the package first: pip install '.[train,metrics,report]'" >&2
+    echo "$program: not found; install the package first: pip install '.[${needed_extras:-train,metrics,report}]'" >&2
     exit 2
   fi
 done

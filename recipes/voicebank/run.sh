@@ -75,7 +75,8 @@ data_settings=(data=pairs "data.folder=$data/train")
 if [ -z "$corpus" ]; then
   corpus=$PWD/corpus
   if begin 0 "download" corpus/.done "$mirror"; then
-    python local/download.py conf/archives.tsv corpus ${mirror:+--url "$mirror"}
+    python ../local/download.py conf/archives.tsv corpus ${mirror:+--url "$mirror"} \
+      --page https://doi.org/10.7488/ds/2117
     finish
   fi
 fi

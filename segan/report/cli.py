@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segan.evaluate import Refusal, listed
+from gan.outputs import Refusal, check_free, listed, require, write
+from gan.report.options import common_parent, number, today
 
 if TYPE_CHECKING:
     from segan.report.content import Content
     from segan.report.examples import Example
-    from segan.report.scores import System
 
 OUTPUTS = ("report.html", "RESULTS.md")
 LIBRARIES = ("scipy", "matplotlib", "jinja2")
@@ -74,33 +72,26 @@ def parser() -> argparse.ArgumentParser:
     return own
 
 
-def number(text: str) -> int:
-    """Return the number that ``text`` gives, from 0 up."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
-    return value
-
-
 def report(options: argparse.Namespace, command: list[str]) -> int:
     """Write the report that the options ask for, and return the exit code."""
     out = options.out or common_parent(options.systems)
-    check_free(out, options.force)
-    require_libraries()
+    check_free(out, OUTPUTS, options.force)
+    require(LIBRARIES, "report")
     content = gather(options, command)
     for note in content.notes:
-        print(f"{note.text}:", *listed(note.utterances, 3), sep="\n", file=sys.stderr)
+        print(f"{note.text}:", *listed(note.items, 3), sep="\n", file=sys.stderr)
     from segan.report import markdown, page
 
     examples = draw(content, options.examples)
-    results = markdown.render(content, out.parent)
-    write(out, [page.render(content, examples), results])
+    texts = [page.render(content, examples), markdown.render(content, out.parent)]
+    write(out, dict(zip(OUTPUTS, texts, strict=True)))
     print(f"written to {out}: {', '.join(OUTPUTS)}")
     return 0
 
 
 def gather(options: argparse.Namespace, command: list[str]) -> Content:
     """Return what the report says, read and computed."""
+    from gan.report.files import named
     from segan.report import content, scores
 
     data = scores.read_data(options.data)
@@ -115,15 +106,6 @@ def gather(options: argparse.Namespace, command: list[str]) -> Content:
         command=command,
         date=today(),
     )
-
-
-def named(systems: Sequence[System], name: str) -> System:
-    """Return the system called ``name``."""
-    for system in systems:
-        if system.name == name:
-            return system
-    known = ", ".join(system.name for system in systems)
-    raise Refusal(f"--baseline {name}: no such system; there are {known}")
 
 
 def draw(content: Content, count: int) -> dict[str, list[Example]]:
@@ -141,63 +123,6 @@ def draw(content: Content, count: int) -> dict[str, list[Example]]:
                 drawn[title].append(example(one, content.systems, content.data))
                 bar.update()
     return drawn
-
-
-def today() -> str:
-    """Return the date, as YYYY-MM-DD."""
-    from datetime import date
-
-    return date.today().isoformat()
-
-
-# Where it goes
-
-
-def common_parent(folders: Sequence[Path]) -> Path:
-    """Return the folder that holds all the systems' folders."""
-    parents = [os.path.dirname(os.path.abspath(folder)) for folder in folders]
-    try:
-        common = Path(os.path.commonpath(parents))
-    except ValueError:  # on different drives
-        raise Refusal("the systems share no folder: say with -o where the report goes") from None
-    given = folders[0].parent
-    return given if Path(os.path.abspath(given)) == common else common
-
-
-def check_free(folder: Path, force: bool) -> None:
-    """Refuse a folder that cannot be written to, or that holds a report already."""
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise Refusal(f"{folder}: cannot write in {existing}; choose another folder with -o")
-    there = [name for name in OUTPUTS if (folder / name).exists()]
-    if there and not force:
-        raise Refusal(f"{folder / there[0]} exists: give --force to overwrite it")
-
-
-def require_libraries() -> None:
-    """Refuse to begin where a library is not installed."""
-    from importlib.util import find_spec
-
-    for library in LIBRARIES:
-        if find_spec(library) is None:
-            raise Refusal(f"{library} is not installed: pip install 'segan[report]'")
-
-
-def write(folder: Path, texts: Sequence[str]) -> None:
-    """Write the outputs into ``folder``, each whole or not at all."""
-    parts = [folder / f"{name}.part" for name in OUTPUTS]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part, text in zip(parts, texts, strict=True):
-            part.write_text(text, encoding="utf-8", newline="\n")
-        for part, name in zip(parts, OUTPUTS, strict=True):
-            part.replace(folder / name)
-    except OSError as error:
-        raise Refusal(f"{folder}: {error}; choose another folder with -o") from None
-    finally:
-        for part in parts:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

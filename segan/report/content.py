@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from segan.evaluate import COLUMNS, version
+from gan.report import provenance, text
+from gan.report.files import Note, Quotation
+from gan.report.tables import Comparison, Row, comparisons
+from gan.report.text import count
+from gan.report.training import Training, read_training
+from segan.evaluate import COLUMNS
 from segan.report import tables
-from segan.report.scores import Data, Note, Quotation, System, metrics_of, within
-from segan.report.tables import Comparison, Group, Row
-from segan.report.training import Training, read_training
+from segan.report.scores import Data, System, metrics_of
+from segan.report.tables import Group
 
 LIBRARIES = ("segan", "scipy", "matplotlib")
 
@@ -62,7 +63,7 @@ def compute(
         lead=main[0],
         rows=tables.means(systems, metrics, data.noisy),
         quotations=quotations,
-        comparisons=tables.comparisons(systems, main, baseline.name),
+        comparisons=comparisons(systems, main, baseline.name),
         groups={
             title: tables.breakdown(systems, main, groups)
             for title, groups in tables.conditions(data).items()
@@ -80,18 +81,18 @@ def compute(
 def measured(content: Content) -> str:
     """Return a sentence on what was measured: utterances, duration, speakers, conditions."""
     data = content.data
-    text = tables.count(len(data.noisy), "utterance")
+    said = count(len(data.noisy), "utterance")
     if data.seconds is not None:
-        text += f" ({tables.duration(data.seconds)})"
+        said += f" ({tables.duration(data.seconds)})"
     groups = content.groups
     if "Speaker" in groups:
-        text += f" by {tables.count(len(groups['Speaker']), 'speaker')}"
+        said += f" by {count(len(groups['Speaker']), 'speaker')}"
     if "SNR" in groups:
-        text += f", at SNRs of {listed([group.label for group in groups['SNR']])}"
+        said += f", at SNRs of {listed([group.label for group in groups['SNR']])}"
     if "Noise" in groups:
         kinds = len(groups["Noise"])
-        text += f", in {kinds} kind{'s' * (kinds != 1)} of noise"
-    return f"{text}."
+        said += f", in {kinds} kind{'s' * (kinds != 1)} of noise"
+    return f"{said}."
 
 
 def listed(words: Sequence[str]) -> str:
@@ -101,12 +102,7 @@ def listed(words: Sequence[str]) -> str:
     '2.5, 7.5 and 12.5 dB'
     """
     words = [word.removesuffix(" dB") for word in words[:-1]] + list(words[-1:])
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def sources(quotations: Sequence[Quotation]) -> dict[str, int]:
-    """Return the number of each source's footnote."""
-    return {source: i for i, source in enumerate(dict.fromkeys(q.source for q in quotations), 1)}
+    return text.listed(words)
 
 
 def incomplete(content: Content, n: int) -> bool:
@@ -119,59 +115,6 @@ def heading(metric: str) -> str:
     return f"{COLUMNS[metric][0]} {'↓' if metric in tables.LOWER_IS_BETTER else '↑'}"
 
 
-def evaluation(system: System) -> list[str]:
-    """Return the command that scored the system, empty where that isn't known."""
-    command = system.summary.get("command")
-    return [str(word) for word in command] if isinstance(command, list) else []
-
-
 def versions(content: Content) -> list[tuple[str, str]]:
     """Return what was made by which versions, a pair of texts each."""
-    made: dict[str, list[str]] = {}
-    for system in content.systems:
-        used = said_versions(within(system.summary, "versions"))
-        made.setdefault(used or "versions unknown", []).append(system.name)
-    lines = [(f"scores of {', '.join(names)}", used) for used, names in made.items()]
-    for system in content.systems:
-        training = content.trainings.get(system.name)
-        steps = [f"{training.step:,} steps"] if training else []
-        used = said_versions(system.versions)
-        if steps or used:
-            lines.append((f"training of {system.name}", "; ".join([*steps, *filter(None, [used])])))
-    own = said_versions({name: version(name) for name in LIBRARIES})
-    return [*lines, ("this report", own)]
-
-
-def said_versions(table: dict) -> str:
-    """Return versions as text; of Python's long one, the number."""
-    return ", ".join(
-        f"{name} {str(number or 'unknown').split()[0]}" for name, number in table.items()
-    )
-
-
-def command_line(words: Sequence[str], root: Path | None = None) -> str:
-    """Return a command as one types it; below ``root``, as seen from there and without its place.
-
-    Absolute paths elsewhere keep their last two components then.
-    """
-    return shlex.join(words if root is None else [without_place(word, root) for word in words])
-
-
-def without_place(word: str, root: Path) -> str:
-    """Return an argument, ``path`` or ``name=path``, with absolute paths shortened.
-
-    >>> without_place("data.folder=/home/me/voicebank/data/train", Path("/home/me/voicebank"))
-    'data.folder=data/train'
-    >>> without_place("/home/me/corpora/voicebank", Path("/elsewhere"))
-    'corpora/voicebank'
-    """
-    name, equals, value = word.rpartition("=")
-    path = next(
-        (p for p in (PurePosixPath(value), PureWindowsPath(value)) if p.is_absolute()), None
-    )
-    if path is None:
-        return word
-    top = type(path)(os.path.abspath(root))
-    if len(top.parts) > 2 and path.is_relative_to(top):
-        return name + equals + path.relative_to(top).as_posix()
-    return name + equals + "/".join(path.parts[2:][-2:] or path.parts[1:])
+    return provenance.versions(content.systems, content.trainings, LIBRARIES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
@@ -11,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.report.page import data_uri
+from gan.report.tables import gains
 from segan.report.scores import Data, System
-from segan.report.tables import gains
 
 LONGEST = 15  # seconds of a sound that are shown
 WINDOW = 0.032  # seconds of a frame
@@ -146,11 +146,6 @@ def flac(wave: Wave) -> str:
     file = io.BytesIO()
     soundfile.write(file, wave.samples, wave.rate, format="FLAC", subtype="PCM_16")
     return data_uri("audio/flac", file.getvalue())
-
-
-def data_uri(kind: str, content: bytes) -> str:
-    """Return ``content`` as a URI that needs no network."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 # What it looks like

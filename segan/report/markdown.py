@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan.report.markdown import escaped, footnotes, provenance, table
+from gan.report.provenance import evaluation, sources
+from gan.report.statistics import Interval
 from segan.evaluate import COLUMNS
-from segan.report.content import (
-    Content,
-    command_line,
-    evaluation,
-    incomplete,
-    measured,
-    sources,
-    versions,
-    without_place,
-)
-from segan.report.statistics import Interval
-from segan.report.tables import Group, count, decimal, margin
+from segan.report.content import Content, incomplete, measured, versions
+from segan.report.tables import Group, decimal, margin
 
 
 def render(content: Content, root: Path) -> str:
@@ -29,14 +21,21 @@ def render(content: Content, root: Path) -> str:
         + " Means over utterances ± half the width of their 95 % confidence interval (Student's t);"
         + " the best of the measured systems in bold.",
         overview(content),
-        footnotes(content),
+        footnotes(sources(content.quotations)),
         *(
             f"## {COLUMNS[content.lead][0]} by {title if title == 'SNR' else title.lower()}\n\n"
             + condition(content, title, content.groups[title])
             for title in ("SNR", "Noise")
             if content.groups.get(title)
         ),
-        provenance(content, root),
+        provenance(
+            [*(evaluation(system) for system in content.systems), content.command],
+            versions(content),
+            content.notes,
+            noun="utterance",
+            date=content.date,
+            root=root,
+        ),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -65,12 +64,6 @@ def cell(content: Content, metric: str, own: Interval, best: bool) -> str:
     return " ".join(filter(None, [f"**{mean}**" if best else mean, margin(metric, own.half), over]))
 
 
-def footnotes(content: Content) -> str:
-    """Return the sources of the quoted rows."""
-    notes = [f"{i}. {escaped(source)}" for source, i in sources(content.quotations).items()]
-    return "\n".join(["Quoted, not measured here, from:\n", *notes]) if notes else ""
-
-
 def condition(content: Content, title: str, groups: Sequence[Group]) -> str:
     """Return the table of the leading metric in each group."""
     rows = [[title, "n", *(escaped(system.name) for system in content.systems)]]
@@ -84,37 +77,3 @@ def condition(content: Content, title: str, groups: Sequence[Group]) -> str:
             cells.append(f"{bold} (n = {own.n})" if 0 < own.n < size else bold)
         rows.append([escaped(group.label), str(size), *cells])
     return table(rows)
-
-
-def provenance(content: Content, root: Path) -> str:
-    """Return the commands, versions and date that the results came about by."""
-    commands = [
-        command_line(command, root)
-        for command in [*(evaluation(system) for system in content.systems), content.command]
-        if command
-    ]
-    made = [f"- {escaped(what)}: {escaped(used)}" for what, used in versions(content)]
-    said = [
-        f"- {escaped(without_places(note.text, root))}: {count(len(note.utterances), 'utterance')}"
-        for note in content.notes
-    ]
-    lines = ["## How these came about", "", "```sh", *commands, "```", "", f"{content.date}", ""]
-    return "\n".join(lines + made + said)
-
-
-def without_places(text: str, root: Path) -> str:
-    """Return text with the absolute paths in it shortened."""
-    return " ".join(without_place(word, root) for word in text.split())
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows, the first their heading, as a Markdown table; numbers stand to the right."""
-    head, *body = rows
-    rule = ["---", *("---:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body])
-
-
-def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    one_line = " ".join(text.split())
-    return re.sub(r"[\\`*\[\]|~<>]|\b_|_\b|&(?=#?\w+;)", r"\\\g<0>", one_line)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
+from markupsafe import Markup
 
+from gan.report import page, text
+from gan.report.drawing import looks, training_picture
+from gan.report.provenance import evaluation, sources
 from segan.evaluate import COLUMNS
 from segan.report import pictures, tables
-from segan.report.content import (
-    Content,
-    command_line,
-    evaluation,
-    heading,
-    incomplete,
-    measured,
-    sources,
-    versions,
-)
+from segan.report.content import Content, heading, incomplete, measured, versions
 from segan.report.examples import LONGEST, SPAN, Example
 
 SPREAD = ("pesq", "stoi", "si_sdr")  # whose distributions are drawn
@@ -37,7 +30,7 @@ def render(content: Content, examples: dict[str, list[Example]]) -> str:
         .render(
             content=content,
             columns=COLUMNS,
-            looks=pictures.looks(names),
+            looks=looks(names, untouched="noisy"),
             examples={title: shown for title, shown in examples.items() if shown},
             scores={system.name: system.scores for system in content.systems},
             described=describe(content),
@@ -45,6 +38,7 @@ def render(content: Content, examples: dict[str, list[Example]]) -> str:
             SPAN=SPAN,
             LONG=LONG,
             tables=tables,
+            text=text,
             measured=measured,
             incomplete=incomplete,
             heading=heading,
@@ -58,26 +52,17 @@ def render(content: Content, examples: dict[str, list[Example]]) -> str:
 
 
 def environment() -> Environment:
-    """Return what fills templates in: text is escaped, an unknown name is an error."""
-    own = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    own.filters |= {
-        "signed": signed,
-        "linked": linked,
-        "shell": command_line,
-        "title_of": title_of,
-    }
+    """Return what fills the page in."""
+    own = page.environment(Path(__file__).parent)
+    own.filters["title_of"] = title_of
     return own
 
 
 def drawn(content: Content) -> dict[str, object]:
     """Return the pictures that the page shows, as markup; empty where there is nothing to draw."""
-    systems, looks = content.systems, pictures.looks([one.name for one in content.systems])
+    systems = content.systems
+    look = looks([one.name for one in systems], untouched="noisy")
+    headings = {metric: title_of(metric) for metric in COLUMNS}
     spread = [m for m in SPREAD if m in content.metrics] or content.metrics[:3]
     by_condition = pictures.condition_picture(systems, content.lead, content.groups, content.data)
     return {
@@ -85,7 +70,7 @@ def drawn(content: Content) -> dict[str, object]:
         "histograms": Markup(pictures.histograms(systems, spread)),
         "brief": spread,
         "curves": {
-            name: Markup(pictures.training_picture(training, looks[name], f"training {i}"))
+            name: Markup(training_picture(training, look[name], f"training {i}", headings))
             for i, (name, training) in enumerate(content.trainings.items())
         },
     }
@@ -108,20 +93,6 @@ def describe(content: Content) -> dict[str, list[str]]:
 def title_of(metric: str) -> str:
     """Return what a metric is called in headings."""
     return COLUMNS[metric][0]
-
-
-def signed(text: str) -> str:
-    """Return a number as text with a minus sign in place of a hyphen."""
-    return re.sub(r"-(?=[\d.i])", "−", text)
-
-
-def linked(text: str) -> Markup:
-    """Return text as markup, in which web addresses are links."""
-    parts = re.split(r"(https?://[^\s<>\"]*[^\s<>\".,;:)])", text)
-    return Markup("").join(
-        Markup('<a href="{0}">{0}</a>').format(part) if i % 2 else escape(part)
-        for i, part in enumerate(parts)
-    )
 
 
 def ticks(seconds: float) -> Iterable[tuple[float, str]]:

@@ -5,18 +5,27 @@ A score that is undefined is NaN in the files, and absent here.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segan.evaluate import COLUMNS, Refusal
-
-Scores = dict[str, dict[str, float]]  # utterance: metric: score
+from gan.outputs import Refusal
+from gan.report import files
+from gan.report.files import (
+    Note,
+    Quotation,
+    as_score,
+    check_system,
+    explained,
+    name_of,
+    read_json,
+    read_rows,
+    read_text,
+    within,
+)
+from gan.report.tables import Scores
+from segan.evaluate import COLUMNS
 
 
 class Data(NamedTuple):
@@ -45,21 +54,6 @@ class System(NamedTuple):
     versions: dict  # of gan-train, likewise
     config: str
     audio: dict[str, Path]  # what it made of each utterance
-
-
-class Note(NamedTuple):
-    """Something to bear in mind, and the utterances that it is said of."""
-
-    text: str
-    utterances: list[str]
-
-
-class Quotation(NamedTuple):
-    """A published row: scores as they were printed, and where."""
-
-    name: str
-    scores: dict[str, str]
-    source: str
 
 
 # The test set
@@ -124,11 +118,6 @@ def total_seconds(noisy: dict[str, str], lengths: dict[str, float]) -> float | N
         return None
 
 
-def name_of(folder: Path) -> str:
-    """Return the last component of a path, also of ``.`` and ``exp/..``."""
-    return Path(os.path.abspath(folder)).name
-
-
 # The systems
 
 
@@ -139,13 +128,8 @@ def read_systems(folders: Sequence[Path], data: Data) -> tuple[list[System], lis
     """
     systems, notes = [], []
     for folder in folders:
-        system = read_system(folder)
-        twin = next((one for one in systems if one.name == system.name), None)
-        if twin:
-            raise Refusal(
-                f"{twin.folder} and {folder}: two systems called {system.name}; rename a folder"
-            )
-        system, said = joined(system, data)
+        check_system(folder, systems, "exp/segan")
+        system, said = joined(read_system(folder), data)
         systems.append(system)
         notes += said
     return systems, notes
@@ -153,8 +137,6 @@ def read_systems(folders: Sequence[Path], data: Data) -> tuple[list[System], lis
 
 def read_system(folder: Path) -> System:
     """Return the system in ``folder`` with all its scores, of whatever utterances."""
-    if not folder.is_dir():
-        raise Refusal(f"{folder}: no such folder; a system is a folder such as exp/segan")
     return System(
         name=name_of(folder),
         folder=folder,
@@ -175,33 +157,6 @@ def audio_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sounds if not path.name.startswith(".")}
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file, empty where there is no such file."""
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"{path}: cannot be read ({error})") from None
-
-
-def read_json(path: Path) -> dict:
-    """Return the JSON object in a file, empty where there is no such file."""
-    text = read_text(path)
-    try:
-        content = json.loads(text) if text else {}
-    except json.JSONDecodeError as error:
-        raise Refusal(f"{path}:{error.lineno}: not JSON ({error.msg}); make it again") from None
-    if not isinstance(content, dict):
-        raise Refusal(f"{path}: not a JSON object; make it again")
-    return content
-
-
-def within(content: object, *keys: str) -> dict:
-    """Return the object that lies below ``keys`` in JSON content, empty where none does."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content if isinstance(content, dict) else {}
-
-
 def joined(system: System, data: Data) -> tuple[System, list[Note]]:
     """Return the system with its scores of the test set alone, and what is to be said of them."""
     own = {u: scores for u, scores in system.scores.items() if u in data.noisy}
@@ -213,7 +168,7 @@ def joined(system: System, data: Data) -> tuple[System, list[Note]]:
     strangers = [u for u in system.scores if u not in data.noisy]
     notes = [Note(f"{system.name}: scores not of this test set, left out", strangers)]
     return system._replace(scores=own), [
-        note for note in notes + shortcomings(system, data) if note.utterances
+        note for note in notes + shortcomings(system, data) if note.items
     ]
 
 
@@ -234,11 +189,6 @@ def shortcomings(system: System, data: Data) -> list[Note]:
     return notes + [Note(f"{system.name}: {text}", names) for text, names in cautions.items()]
 
 
-def explained(utterances: list[str], reasons: dict) -> list[str]:
-    """Return the utterances, each with its reason where there is one."""
-    return [f"{u} ({reasons[u]})" if u in reasons else u for u in utterances]
-
-
 def metrics_of(systems: Sequence[System]) -> list[str]:
     """Return the metrics that any of the systems has, in the order of tables."""
     present = {metric for one in systems for scores in one.scores.values() for metric in scores}
@@ -256,7 +206,7 @@ def read_scores(path: Path) -> Scores:
     if not path.is_file():
         raise Refusal(f"{path}: no such file; segan-evaluate CLEAN ENHANCED --out writes it")
     scores: Scores = {}
-    for line, row in read_rows(path, ("system", "utterance")):
+    for line, row in read_rows(path, ("system", "utterance"), COLUMNS):
         utterance, system = row.pop("utterance"), row.pop("system")
         if system != "enhanced":
             continue
@@ -274,55 +224,4 @@ def read_quotations(path: Path) -> list[Quotation]:
 
     Raises ``Refusal`` naming the file and line of what is wrong.
     """
-    if not path.is_file():
-        raise Refusal(f"{path}: no such file of quoted scores")
-    quotations = []
-    for line, row in read_rows(path, ("system", "source")):
-        name, source = row.pop("system").strip(), row.pop("source").strip()
-        if not name or not source:
-            raise Refusal(f"{path}:{line}: a quoted row needs a system and a source")
-        cells = {metric: text.strip() for metric, text in row.items() if text.strip()}
-        for metric, text in cells.items():
-            as_score(path, line, metric, text)
-            cells[metric] = re.sub(r"^-?(?=\.)", r"\g<0>0", text)  # .92 is 0.92 in a table
-        quotations.append(Quotation(name, cells, source))
-    return quotations
-
-
-def read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row with the number of its line, as cells by heading: ``needed`` and metrics."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter="\t", strict=True)
-            heading = next(rows, [])
-            check_heading(path, heading, needed)
-            for row in rows:
-                if row and len(row) != len(heading):
-                    fault = f"{len(row)} cells under {len(heading)} headings; cells end in tabs"
-                    raise Refusal(f"{path}:{rows.line_num}: {fault}")
-                if row:
-                    yield rows.line_num, dict(zip(heading, row, strict=True))
-    except csv.Error as error:
-        raise Refusal(f"{path}:{rows.line_num}: {error}") from None
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
-
-
-def check_heading(path: Path, heading: list[str], needed: tuple[str, ...]) -> None:
-    """Refuse a heading that lacks a column, or has one twice, or one that is no metric."""
-    wanted = f"want {' and '.join(needed)}, and metrics ({', '.join(COLUMNS)})"
-    for name in needed:
-        if name not in heading:
-            raise Refusal(f"{path}:1: no column {name!r}, separated by tabs; {wanted}")
-    for name in heading:
-        if name not in (*needed, *COLUMNS) or heading.count(name) > 1:
-            fault = "twice" if heading.count(name) > 1 else "unknown"
-            raise Refusal(f"{path}:1: column {name!r} {fault}; {wanted}")
-
-
-def as_score(path: Path, line: int, metric: str, text: str) -> float:
-    """Return the score in a cell, NaN and infinity among them."""
-    try:
-        return float(text)
-    except ValueError:
-        raise Refusal(f"{path}:{line}: {metric} is {text!r}, not a number") from None
+    return files.read_quotations(path, COLUMNS)

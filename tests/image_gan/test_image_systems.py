@@ -71,7 +71,8 @@ def test_every_system_runs_resumes_and_exports(run, system):
 
 def test_every_system_is_tried_here():
     folder = Path(train.__file__).parents[1] / "image_gan" / "conf" / "system"
-    assert {path.stem for path in folder.glob("*.yaml")} == set(TINY)
+    elsewhere = {"segmenter", "classifier"}  # which have tests of their own
+    assert {path.stem for path in folder.glob("*.yaml")} == set(TINY) | elsewhere
 
 
 @pytest.mark.parametrize(

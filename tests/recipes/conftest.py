@@ -1,8 +1,15 @@
-"""The recipes' own scripts as modules, and a miniature of VoiceBank-DEMAND."""
+"""The recipes' own scripts as modules, miniatures of their corpora, and runs on these."""
 
 import importlib.util
+import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,3 +52,89 @@ def miniature(tmp_path_factory):
     command = [sys.executable, RECIPES / "voicebank/local/miniature.py", target]
     subprocess.run([*map(str, command), "--utterances", "3"], check=True)
     return target
+
+
+class PictureRecipe:
+    """A recipe for pictures with tiny networks and a corpus of its own, in a folder of its own."""
+
+    def __init__(self, recipes: Path, name: str, corpus: Path, folder: Path, words: Sequence[str]):
+        self.folder, self.corpus = folder, folder / "corpus"
+        shutil.copytree(corpus, self.corpus)
+        self.palette = recipes / name / "conf/palette.tsv"
+        programs = Path(sys.executable).parent
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+        self.command = ["bash", str(recipes / name / "run.sh"), "--corpus", str(self.corpus)]
+        self.command += ["--data", str(folder / "data"), "--exp", str(folder / "exp")]
+        self.command += ["--size", "64", "--tiny", "true", "--validate", "0", "--stage", "1"]
+        self.command += ["--device", "cpu", "--train-options", "trainer.workers=0"]
+        self.command += ["--judge-options", "trainer.workers=0", *words]
+
+    def run(self, *words):
+        """Return what a run gives."""
+        return subprocess.run(
+            [*self.command, *words], env=self.environment, capture_output=True, text=True
+        )
+
+    def kill(self, sign: str, after: float):
+        """Start a run, and kill everything in it ``after`` seconds from when it says ``sign``."""
+        process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        for line in process.stdout:
+            if line.startswith(sign) and "done before" not in line:
+                time.sleep(after)
+                break
+        else:
+            raise AssertionError(f"never said {sign!r}")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def score(self, system: str, metric: str) -> float:
+        """Return a score of a system."""
+        path = self.folder / "exp" / system / "scores/summary.json"
+        return json.loads(path.read_text(encoding="utf-8"))["metrics"][metric]["value"]
+
+    def results(self):
+        """Return the scores of each system, and the tables of each report."""
+        exp = self.folder / "exp"
+        scores = sorted(exp.glob("*/scores/scores.tsv"))
+        tables = {}
+        for path in sorted(exp.rglob("RESULTS.md")):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            tables[path] = [line for line in lines if line.startswith("|")]
+        return {path.parts[-3]: path.read_text(encoding="utf-8") for path in scores}, tables
+
+    def began_before_data(self, name: str):
+        """Make it look as if a training had begun before the data were written."""
+        for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
+            (self.folder / path).parent.mkdir(parents=True)
+            (self.folder / path).touch()
+            os.utime(self.folder / path, (number, number))
+
+
+@pytest.fixture(scope="session")
+def picture_corpus(recipes, tmp_path_factory):
+    """Return a function that makes the miniature of a recipe for pictures, once."""
+
+    @cache
+    def made(name: str) -> Path:
+        target = tmp_path_factory.mktemp(name) / "miniature"
+        command = [sys.executable, recipes / name / "local/miniature.py", target, "--size", "64"]
+        subprocess.run([str(word) for word in command], check=True)
+        return target
+
+    return made
+
+
+@pytest.fixture
+def picture_recipe(recipes, picture_corpus, tmp_path):
+    """Return a function that sets up a recipe for pictures by its name, with options."""
+    if shutil.which("bash") is None or not hasattr(os, "killpg"):
+        pytest.skip("needs bash and signals")
+    return lambda name, *words: PictureRecipe(recipes, name, picture_corpus(name), tmp_path, words)

@@ -242,8 +242,8 @@ def served(miniature, tmp_path):
 
 @pytest.fixture
 def download(script, monkeypatch):
-    """Return a function that runs local/download.py with given words."""
-    module = script("voicebank/local/download.py")
+    """Return a function that runs recipes/local/download.py with given words."""
+    module = script("local/download.py")
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["download.py", *map(str, words)])
@@ -300,8 +300,6 @@ def test_download_says_what_a_server_lacks(served, download, tmp_path, capsys):
 
 
 def test_the_list_of_the_recipe_is_complete(script, recipes):
-    archives = script("voicebank/local/download.py").read_list(
-        recipes / "voicebank/conf/archives.tsv"
-    )
+    archives = script("local/download.py").read_list(recipes / "voicebank/conf/archives.tsv")
     assert {one.name.removesuffix(".zip") for one in archives} == set(ARCHIVES)
     assert all(len(one.md5) == 32 and one.url.startswith("https://") for one in archives)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segan.evaluate import Refusal
+from gan.outputs import Refusal
 
 DENSE = 80  # points from which on a curve is smoothed
 SMOOTH = 20  # a dense curve is averaged over one part in so many
@@ -23,11 +23,15 @@ class Curve(NamedTuple):
 
 
 class Training(NamedTuple):
-    """Losses by ``player/name``, validation scores by name, and the step it has come to."""
+    """Losses by ``player/name``, validation scores by name, and the step it has come to.
+
+    Curves have finite values alone; ``not_finite`` has the first step of another, by name.
+    """
 
     losses: dict[str, Curve]
     scores: dict[str, Curve]
     step: int
+    not_finite: dict[str, int]
 
 
 def read_training(folder: Path) -> Training | None:
@@ -39,16 +43,22 @@ def read_training(folder: Path) -> Training | None:
     reports = read_reports(path) if path.is_file() else []
     losses: dict[str, Curve] = {}
     scores: dict[str, Curve] = {}
+    not_finite: dict[str, int] = {}
     for report in reports:
         curves = scores if report["kind"] == "validation" else losses
         for name, value in report.items():
             if name in ("step", "kind") or (curves is losses and "/" not in name):
                 continue  # such as the seconds gone by
-            if isinstance(value, (int, float)) and math.isfinite(value):
-                curve = curves.setdefault(name, Curve([], []))
-                curve.steps.append(report["step"])
-                curve.values.append(value)
-    return Training(losses, scores, max(one["step"] for one in reports)) if reports else None
+            if not isinstance(value, (int, float)):
+                continue
+            if not math.isfinite(value):
+                not_finite.setdefault(name, report["step"])
+                continue
+            curve = curves.setdefault(name, Curve([], []))
+            curve.steps.append(report["step"])
+            curve.values.append(value)
+    step = max((report["step"] for report in reports), default=0)
+    return Training(losses, scores, step, not_finite) if reports else None
 
 
 def read_reports(path: Path) -> list[dict]:

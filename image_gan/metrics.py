@@ -1,0 +1,275 @@
+"""Scores of pictures, one function each.
+
+Of a picture and its target: L1, PSNR, SSIM and LPIPS. Of two sets of pictures: the Fréchet and the
+kernel distance (FID, KID) of the features that a network finds in them. Pictures are tensors
+``(C, H, W)`` with values from 0 to 1. Labels are scored in ``image_gan.labels``.
+
+The computation is torchmetrics' wherever it has one, and InceptionV3 is torch-fidelity's, whose
+resizing is that of the network that published scores were computed with.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Measure = Callable[["Tensor", "Tensor"], float]
+Extractor = Callable[["Tensor"], "Tensor"]
+
+
+class Column(NamedTuple):
+    """How a metric is shown.
+
+    Attributes:
+        heading: of its column.
+        decimals: that are shown.
+        up: whether more is better.
+        protocol: how it is computed; what stands in braces is filled in.
+    """
+
+    heading: str
+    decimals: int
+    up: bool
+    protocol: str
+
+
+LABELS = "of labels that {network} finds in the pictures, against the true ones; pooled over pixels"
+
+COLUMNS = {
+    "l1": Column("L1", 4, False, "mean absolute difference of values from 0 to 1"),
+    "psnr": Column(
+        "PSNR", 2, True, "in dB, data range 1, over all channels; mean of pictures not identical"
+    ),
+    "ssim": Column(
+        "SSIM",
+        4,
+        True,
+        "Wang et al. 2004: Gaussian window of 11 x 11, sigma 1.5, wholly in the picture; K1 0.01, "
+        "K2 0.03, data range 1; mean over channels",
+    ),
+    "lpips": Column("LPIPS", 4, False, "Zhang et al. 2018, version 0.1, AlexNet"),
+    "fid": Column(
+        "FID",
+        2,
+        False,
+        "Heusel et al. 2017: Fréchet distance of {features}; against {real} real pictures",
+    ),
+    "kid": Column(
+        "KID",
+        5,
+        False,
+        "Binkowski et al. 2018: unbiased squared MMD of {features}, kernel (x.y / d + 1)^3; "
+        "{subsets}; against {real} real pictures",
+    ),
+    "pixel_accuracy": Column("pixel acc.", 4, True, f"share of pixels that are right, {LABELS}"),
+    "class_accuracy": Column(
+        "class acc.", 4, True, f"mean over the classes that occur of their share right, {LABELS}"
+    ),
+    "iou": Column("IoU", 4, True, f"intersection over union, mean over the classes, {LABELS}"),
+    "target_share": Column(
+        "target share", 4, True, "share of pictures that {network} takes for the target domain"
+    ),
+    "cycle_l1": Column(
+        "cycle L1",
+        4,
+        False,
+        "mean absolute difference of a source and what came back of it, values from 0 to 1",
+    ),
+}
+"""The metrics that ``image-gan-evaluate`` knows, in the order of its tables."""
+
+UNDEFINED = {
+    "psnr": "identical to its target: infinite",
+    "ssim": "smaller than the window of 11 x 11 pixels",
+}
+"""Why a score of one picture may not be finite."""
+
+WINDOW = 11  # pixels, of SSIM
+INCEPTION = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+"""Where torch-fidelity's weights of InceptionV3 are."""
+
+SUBSETS, SUBSET_SIZE = 100, 1000  # of KID, as in the paper
+
+
+# Of a picture and its target
+
+
+def l1(estimate: Tensor, target: Tensor) -> float:
+    """Return the mean absolute difference of two pictures."""
+    return float((estimate - target).abs().mean())
+
+
+def psnr(estimate: Tensor, target: Tensor) -> float:
+    """Return the peak signal-to-noise ratio in dB; infinite for identical pictures."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    return float(peak_signal_noise_ratio(estimate, target, data_range=1.0))
+
+
+def ssim(estimate: Tensor, target: Tensor) -> float:
+    """Return the structural similarity, -1 to 1; NaN for pictures smaller than its window.
+
+    The mean is over windows wholly in the picture, as in the paper (Wang et al. 2004, section
+    III.B); torchmetrics' own also counts mirrored edges.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    if min(target.shape[-2:]) < WINDOW:
+        return math.nan
+    pictures = estimate[None], target[None]
+    _, full = structural_similarity_index_measure(
+        *pictures, sigma=1.5, kernel_size=WINDOW, data_range=1.0, return_full_image=True
+    )
+    edge = WINDOW // 2
+    return float(full[..., edge:-edge, edge:-edge].mean())
+
+
+def lpips() -> Measure:
+    """Return LPIPS as a function of two grey or RGB pictures (Zhang et al. 2018), with AlexNet.
+
+    Raises:
+        ImportError: where torchvision isn't installed.
+        OSError: where its weights aren't here and can't be fetched.
+    """
+    import torch
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = LearnedPerceptualImagePatchSimilarity("alex", normalize=True).eval()
+
+    def measure(estimate: Tensor, target: Tensor) -> float:
+        network.reset()
+        colors = [x.float().expand(3 if len(x) == 1 else -1, -1, -1) for x in (estimate, target)]
+        with torch.no_grad():
+            return float(network(colors[0][None], colors[1][None]))
+
+    return measure
+
+
+# Of two sets of features
+
+
+def frechet_distance(real: Tensor, generated: Tensor) -> float:
+    """Return the Fréchet distance of two Gaussians fit to features (Heusel et al. 2017, eq. 6).
+
+    ``(N, F)`` and ``(M, F)`` -> 0 or more; N and M are 2 at least. It is biased: fewer pictures
+    give more, much more where they are fewer than the features.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    distance = FrechetInceptionDistance(feature=given(real.shape[1]))
+    distance.update(real.double(), real=True)
+    distance.update(generated.double(), real=False)
+    return max(0.0, float(distance.compute()))  # rounding may leave it just below
+
+
+def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> float:
+    """Return the unbiased squared maximum mean discrepancy (Binkowski et al. 2018, section 4).
+
+    ``(N, F)`` and ``(M, F)``, N and M 2 at least, -> near 0 for features of one distribution, where
+    it may be negative. The mean of 100 subsets, drawn by ``seed``; of 1000, or all of the fewer.
+    """
+    import torch
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    count, size = subsets(len(real), len(generated))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it takes memory
+        distance = KernelInceptionDistance(
+            feature=given(real.shape[1]), subsets=count, subset_size=size
+        )
+    distance.update(real.double(), real=True)
+    distance.update(generated.double(), real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return float(distance.compute()[0])
+
+
+def subsets(real: int, generated: int) -> tuple[int, int]:
+    """Return how many subsets the kernel distance takes of so many pictures, and of what size.
+
+    >>> subsets(5000, 400), subsets(400, 400)
+    ((100, 400), (1, 400))
+    """
+    size = min(SUBSET_SIZE, real, generated)
+    return (1 if size == real == generated else SUBSETS), size  # all of both are always the same
+
+
+def given(count: int):
+    """Return the network that hands ``count`` features on: torchmetrics wants one."""
+    from torch import nn
+
+    network = nn.Identity()
+    network.num_features = count
+    return network
+
+
+# The network that published FIDs and KIDs are of
+
+
+class Inception:
+    """InceptionV3 of Heusel et al.: an RGB picture ``(3, H, W)`` -> its 2048 features ``(2048,)``.
+
+    Args:
+        weights: the file with its weights; nothing in it is run. Without one, the file that
+            torch-fidelity once fetched, or it is fetched now.
+        device: where it runs.
+
+    Raises:
+        ImportError: where torch-fidelity, or the torchvision that it wants, isn't installed.
+        OSError: where the weights can't be read, or fetched.
+        ValueError: where the file doesn't hold them.
+    """
+
+    def __init__(self, weights: Path | None = None, device="cpu"):
+        import torch
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        from gan.checkpoint import load
+
+        state = fetched() if weights is None else load(weights)
+        copy = io.BytesIO()  # torch-fidelity reads files as pickles: this one was made here
+        torch.save(state, copy)
+        copy.seek(0)
+        try:
+            network = FeatureExtractorInceptionV3("inception", ["2048"], copy)
+        except (RuntimeError, TypeError, AttributeError):
+            raise ValueError(f"{weights}: holds other weights than torch-fidelity's") from None
+        self.network, self.device = network.to(device), device
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Return the features, on the CPU."""
+        import torch
+
+        values = (picture * 255).round().to(torch.uint8)  # as published scores are computed
+        return self.network(values[None].to(self.device))[0][0].cpu()
+
+
+def cached() -> Path:
+    """Return where torch-fidelity's weights of InceptionV3 are kept once they were fetched."""
+    from torch.hub import get_dir
+
+    return Path(get_dir()) / "checkpoints" / Path(INCEPTION).name
+
+
+def fetched() -> dict:
+    """Return the weights of InceptionV3, fetched if they aren't here; raises OSError."""
+    from torch.hub import load_state_dict_from_url
+
+    try:
+        return load_state_dict_from_url(
+            INCEPTION, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:  # no network; what came has another check sum
+        raise OSError(f"its weights can't be fetched ({error})") from None
