@@ -9,17 +9,15 @@ import json
 import math
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from gan.outputs import Refusal, check_free, listed, require, version, write
-from image_gan.metrics import COLUMNS, INCEPTION, UNDEFINED
+from image_gan.metrics import COLUMNS, INCEPTION
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from image_gan.values import Ends
+    from image_gan.scoring import Reader, Result, Scorers, Total
 
 DESCRIPTION = """\
 Score translated pictures: against their targets, against a set of real pictures, by the labels or
@@ -66,53 +64,12 @@ NEEDS = {  # what a metric is computed from
     "target_share": ("classifier",),
     "cycle_l1": ("source", "cycled"),
 }
-PER_PICTURE = ("l1", "psnr", "ssim", "lpips", "target_share", "cycle_l1")
 DISTANCES = {"fid", "kid"}  # of features
-LABELLED = {"pixel_accuracy", "class_accuracy", "iou"}
 BY_TORCHMETRICS = {"psnr", "ssim", "lpips", "fid", "kid"}
 HINT = (
     "--features FILE takes a classifier's; --features inception fetches InceptionV3's weights, "
     f"{INCEPTION}, which --inception-weights FILE takes once they are here"
 )
-
-Reader = Callable[[Path], "Picture"]
-Scorer = Callable[[str, "Picture"], dict[str, Any]]
-
-
-class Picture(NamedTuple):
-    """A picture as it is scored: values ``(C, H, W)`` in [-1, 1], and its file."""
-
-    path: Path
-    values: Tensor
-
-    @property
-    def size(self) -> str:
-        """Height and width in words."""
-        return " x ".join(map(str, self.values.shape[1:]))
-
-
-class Scorers(NamedTuple):
-    """What scores a picture: those of generated ones alone, and those of real ones as well."""
-
-    own: list[Scorer]
-    features: list[Scorer]
-
-
-class Result(NamedTuple):
-    """What became of a picture: its scores, and the parts of scores of all; or why it failed."""
-
-    name: str
-    scores: dict[str, Any]
-    failure: str = ""
-
-
-class Total(NamedTuple):
-    """A metric over all pictures: its value, of how many, how computed, and who lacks it why."""
-
-    value: float
-    n: int
-    protocol: str
-    undefined: dict[str, str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,9 +140,7 @@ def evaluate(options: argparse.Namespace, command: list[str]) -> int:
     generated, others = matched(options, metrics)
     distances = DISTANCES.intersection(metrics)
     real = in_folder(options.real or options.target, named=False) if distances else {}
-    scorers = scorers_of(metrics, others, options)
-    results, references = score(generated, real, scorers, reader_of(options.range))
-    overall = totals(metrics, results, references, options)
+    results, references, overall = scored(metrics, generated, real, others, options)
     said = cautions(overall, results, references, options)
     for line in said + notes(overall, results + references):
         print(line, file=sys.stderr)
@@ -259,19 +214,6 @@ def check_libraries(metrics: list[str], options: argparse.Namespace) -> None:
     require(libraries, "fid")
 
 
-def check_imports(metrics: list[str]) -> None:
-    """Refuse metrics whose libraries are there, but don't fit together."""
-    if not BY_TORCHMETRICS.intersection(metrics):
-        return
-    try:
-        import torchmetrics.functional.image  # noqa: F401
-    except (ImportError, OSError, RuntimeError) as error:  # torchvision for another torch
-        raise Refusal(
-            f"torchmetrics can't be imported ({first_line(error)}): torch, torchvision and "
-            "torch-fidelity must fit together; pip install --upgrade 'segan[images,fid]'"
-        ) from None
-
-
 def of_inception(options: argparse.Namespace) -> bool:
     """Return whether FID and KID are of InceptionV3's features."""
     return options.features in (None, "inception")
@@ -320,352 +262,62 @@ def in_folder(folder: Path, named: bool = True) -> dict[str, Path]:
         raise Refusal(describe(error, str(folder))) from None
 
 
-# What pictures are to be scored as
+# What scores them
 
 
-def reader_of(between: Ends | None) -> Reader:
-    """Return what reads a picture; ``between`` are the values of black and white, if given."""
-    import torch
+def scored(
+    metrics: list[str],
+    generated: dict[str, Path],
+    real: dict[str, Path],
+    others: dict[str, dict[str, Path]],
+    options: argparse.Namespace,
+) -> tuple[list[Result], list[Result], dict[str, Total]]:
+    """Return the results of generated and of real pictures, and the metrics over all of them."""
+    from image_gan import scoring
 
-    from image_gan import images, values
-
-    def read(path: Path) -> Picture:
-        picture = images.read(path)
-        ends = between or values.ends(picture.values)
-        if ends is None:
-            low, high = values.own_ends(picture.values)
-            raise ValueError(
-                f"{path}: of its values, {low:g} to {high:g}, which are black and white? "
-                "Say --range LOW HIGH"
-            )
-        x = values.normalized(picture.values, ends)
-        if picture.form.mode == "CMYK":
-            x = values.from_cmyk(x)
-        return Picture(path, torch.from_numpy(x))
-
-    return read
-
-
-def with_channels(picture: Picture, count: int) -> Picture:
-    """Return a picture in another number of channels; raises ValueError, which names it."""
-    import torch
-
-    from image_gan import values
-
-    try:
-        x = values.with_channels(picture.values.numpy(), count)
-    except ValueError as error:
-        raise ValueError(f"{picture.path}: {error}") from None
-    return picture._replace(values=torch.from_numpy(x))
-
-
-def alike(one: Picture, other: Picture) -> tuple[Tensor, Tensor]:
-    """Return two pictures' values from 0 to 1, float64, in as many channels.
-
-    Raises ValueError where their sizes differ.
-    """
-    check_sizes(one.path, one.values.shape[1:], other.path, other.values.shape[1:])
-    count = max(len(one.values), len(other.values))
-    first, second = (unit(with_channels(picture, count)) for picture in (one, other))
-    return first, second
-
-
-def check_sizes(one: Path, size: Sequence[int], other: Path, wanted: Sequence[int]) -> None:
-    """Raise ValueError where two pictures differ in height or width."""
-    if tuple(size) != tuple(wanted):
-        sizes = [" x ".join(map(str, each)) for each in (size, wanted)]
-        raise ValueError(
-            f"{one} has {sizes[0]} pixels (height x width), {other} {sizes[1]}: make them of one "
-            "size"
-        )
-
-
-def unit(picture: Picture) -> Tensor:
-    """Return a picture's values from 0 to 1, float64."""
-    return (picture.values.double() + 1) / 2
-
-
-# What is computed of a picture
+    read = scoring.reader_of(options.range)
+    scorers = scorers_of(metrics, others, read, options)
+    results, references = scoring.score_all(generated, real, scorers, read)
+    networks = {name: network_in_words(name, options) for name in metrics}
+    return results, references, scoring.totals(networks, results, references)
 
 
 def scorers_of(
-    metrics: list[str], others: dict[str, dict[str, Path]], options: argparse.Namespace
+    metrics: list[str],
+    others: dict[str, dict[str, Path]],
+    read: Reader,
+    options: argparse.Namespace,
 ) -> Scorers:
     """Return the functions that score one picture; what they need is loaded here."""
-    from image_gan.classifier import Classifier
-
-    check_imports(metrics)
-    read, device = reader_of(options.range), device_of(options.device)
-    wanted, scorers = set(metrics), []
-    if measures := measures_of(metrics):
-        scorers.append(by_target(others["target"], read, measures))
-    if "cycle_l1" in wanted:
-        scorers.append(by_cycle(others["source"], others["cycled"], read))
-    if "target_share" in wanted:
-        scorers.append(by_domain(network_of(options.classifier, Classifier, device), device))
-    if wanted & LABELLED:
-        scorers.append(by_labels(others["labels"], options, device))
-    return Scorers(scorers, [by_features(options, device)] if wanted & DISTANCES else [])
-
-
-def measures_of(metrics: list[str]) -> dict[str, Callable]:
-    """Return the functions of a picture and its target that were asked for."""
-    from image_gan import metrics as own
-
-    measures = {"l1": own.l1, "psnr": own.psnr, "ssim": own.ssim}
-    measures = {name: measures[name] for name in metrics if name in measures}
-    if "lpips" in metrics:
-        try:
-            measures["lpips"] = own.lpips()
-        except (ImportError, OSError, RuntimeError) as error:
-            raise Refusal(
-                f"lpips: AlexNet's weights can't be had ({first_line(error)}); fetch them where "
-                "there is a network, or leave lpips out"
-            ) from None
-    return measures
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def by_target(targets: dict[str, Path], read: Reader, measures: dict[str, Callable]) -> Scorer:
-    """Return the scorer of a picture against its target."""
-
-    def score(name: str, picture: Picture) -> dict[str, Any]:
-        pair = alike(picture, read(targets[name]))
-        return {metric: measure(*pair) for metric, measure in measures.items()}
-
-    return score
-
-
-def by_cycle(sources: dict[str, Path], cycled: dict[str, Path], read: Reader) -> Scorer:
-    """Return the scorer of what came back of a picture's source."""
-    from image_gan.metrics import l1
-
-    def score(name: str, picture: Picture) -> dict[str, Any]:
-        return {"cycle_l1": l1(*alike(read(cycled[name]), read(sources[name])))}
-
-    return score
-
-
-def by_domain(network, device) -> Scorer:
-    """Return the scorer of whether a picture is taken for the target domain."""
-
-    def score(name: str, picture: Picture) -> dict[str, Any]:
-        return {"target_share": float(output(network, network, picture, device).argmax() == 1)}
-
-    return score
-
-
-def by_labels(labels: dict[str, Path], options: argparse.Namespace, device) -> Scorer:
-    """Return the scorer of the labels that a segmenter finds; the part is a matrix of confusion."""
-    from image_gan import images
-    from image_gan.labels import confusion, read_palette, to_classes
-    from image_gan.segmenter import Segmenter
-
-    network = network_of(options.segmenter, Segmenter, device)
-    palette = attempt(read_palette, options.palette)
-    classes = network.classify.out_channels
-    if classes != len(palette.names):
-        raise Refusal(
-            f"{options.palette} has {len(palette.names)} classes, {options.segmenter} tells "
-            f"{classes} apart: give the palette that it was trained with"
-        )
-
-    def score(name: str, picture: Picture) -> dict[str, Any]:
-        colors = images.read(labels[name]).values
-        check_sizes(picture.path, picture.values.shape[1:], labels[name], colors.shape[:2])
-        found = output(network, network, picture, device).argmax(dim=0)
-        try:
-            truth = to_classes(colors, palette)
-        except ValueError as error:
-            raise ValueError(f"{labels[name]}: {error}") from None
-        return {"confusion": confusion(truth, found.numpy(), classes)}
-
-    return score
-
-
-def by_features(options: argparse.Namespace, device) -> Scorer:
-    """Return the scorer whose part are a picture's features, as FID and KID are of."""
-    from image_gan.classifier import Classifier
-
-    if of_inception(options):
-        extract = inception_of(options.inception_weights, device)
-        return lambda _, picture: {"features": extract(unit(with_channels(picture, 3)))}
-    network = network_of(Path(options.features), Classifier, device)
-    return lambda _, picture: {"features": output(network, network.features, picture, device)}
-
-
-def inception_of(weights: Path | None, device):
-    """Return InceptionV3's features as a function of a picture; refuse where it can't be had."""
-    from image_gan.metrics import Inception
-
-    try:
-        return Inception(weights, device)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        raise Refusal(
-            f"InceptionV3: {first_line(error)}; --inception-weights FILE takes {INCEPTION}, "
-            "--features FILE a classifier instead"
-        ) from None
-
-
-def network_of(path: Path, kind: type, device):
-    """Return the network in a file; refuse one of another kind than ``kind``."""
-    from gan.checkpoint import load_network
-    from image_gan.kinds import KINDS
-
-    network = attempt(lambda place: load_network(place, KINDS), path)
-    if not isinstance(network, kind):
-        raise Refusal(f"{path}: holds a {type(network).__name__}, where a {kind.__name__} is due")
-    return network.to(device)
-
-
-def attempt(function: Callable[[Path], Any], path: Path) -> Any:
-    """Return ``function(path)``; refuse what can't be read."""
-    from image_gan.batch import describe
-
-    if not path.is_file():
-        raise Refusal(f"{path}: no such file")
-    try:
-        return function(path)
-    except (OSError, ValueError) as error:
-        raise Refusal(describe(error, str(path))) from None
-
-
-def device_of(name: str):
-    """Return the device called ``name``; refuse one that isn't here."""
-    from gan.trainer import pick_device
-
-    try:
-        return pick_device(name)
-    except (ValueError, RuntimeError) as error:
-        raise Refusal(f"--device {name}: {first_line(error)}") from None
-
-
-def output(network, function: Callable[[Tensor], Tensor], picture: Picture, device) -> Tensor:
-    """Return what a function of a network makes of a picture, on the CPU."""
-    import torch
-
-    from image_gan.translate import channels_of
-
-    x = with_channels(picture, channels_of(network)[0]).values
-    with torch.no_grad():
-        return function(x[None].to(device))[0].cpu()
-
-
-# All pictures
-
-
-def score(
-    generated: dict[str, Path], real: dict[str, Path], scorers: Scorers, read: Reader
-) -> tuple[list[Result], list[Result]]:
-    """Return the results of the generated pictures, and those of the real ones: their features."""
-    from tqdm import tqdm
-
-    with tqdm(total=len(generated) + len(real), unit="picture", disable=None) as bar:
-        return tuple(
-            [score_picture(name, path, own, read, bar) for name, path in pictures.items()]
-            for pictures, own in (
-                (generated, scorers.own + scorers.features),
-                (real, scorers.features),
-            )
-        )
-
-
-def score_picture(name: str, path: Path, scorers: list[Scorer], read: Reader, bar) -> Result:
-    """Return the scores of one picture, or why it has none."""
-    from image_gan.batch import describe
-
-    scores: dict[str, Any] = {}
-    try:
-        picture = read(path)
-        scores["size"] = picture.size
-        for scorer in scorers:
-            scores |= scorer(name, picture)
-    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # the others are scored
-        return Result(name, {}, describe(error, str(path)))
-    finally:
-        bar.update()
-    return Result(name, scores)
-
-
-def totals(
-    metrics: list[str],
-    results: list[Result],
-    references: list[Result],
-    options: argparse.Namespace,
-) -> dict[str, Total]:
-    """Return every metric over all pictures that could be scored."""
-    good = [result for result in results if not result.failure]
-    values = {name: mean_of(name, good) for name in metrics if name in PER_PICTURE}
-    if LABELLED.intersection(metrics):
-        values |= of_labels(good)
-    real = [result.scores["features"] for result in references if not result.failure]
-    if DISTANCES.intersection(metrics):
-        values |= of_features(metrics, real, [result.scores["features"] for result in good])
-    protocols = {name: protocol_of(name, options, len(real), len(good)) for name in metrics}
-    return {name: Total(*values[name][:2], protocols[name], values[name][2]) for name in metrics}
-
-
-def mean_of(name: str, results: list[Result]) -> tuple[float, int, dict[str, str]]:
-    """Return the mean of a metric where it is finite, over how many, and why not of others."""
-    scores = {result.name: result.scores[name] for result in results}
-    finite = [score for score in scores.values() if math.isfinite(score)]
-    undefined = {who: reason_of(name) for who, score in scores.items() if not math.isfinite(score)}
-    return (sum(finite) / len(finite) if finite else math.nan), len(finite), undefined
-
-
-def reason_of(name: str) -> str:
-    """Return why a metric of a picture isn't finite."""
-    return UNDEFINED.get(name, "not a finite number")
-
-
-def of_labels(results: list[Result]) -> dict[str, tuple[float, int, dict[str, str]]]:
-    """Return the scores of the labels found in all pictures together."""
-    from image_gan.labels import label_scores
-
-    if not results:
-        return dict.fromkeys(LABELLED, (math.nan, 0, {}))
-    scores = label_scores(sum(result.scores["confusion"] for result in results))
-    return {name: (scores[name], len(results), {}) for name in LABELLED}
-
-
-def of_features(
-    metrics: list[str], real: list[Tensor], generated: list[Tensor]
-) -> dict[str, tuple[float, int, dict[str, str]]]:
-    """Return the distances of the features of real and of generated pictures."""
-    import torch
-
-    from image_gan.metrics import frechet_distance, kernel_distance
-
-    if min(len(real), len(generated)) < 2:
-        reason = {"all": "it takes two real and two generated pictures at least"}
-        return dict.fromkeys(DISTANCES, (math.nan, 0, reason))
-    sets = torch.stack(real), torch.stack(generated)
-    distances = {"fid": frechet_distance, "kid": kernel_distance}
-    return {
-        name: (distance(*sets), len(generated), {})
-        for name, distance in distances.items()
-        if name in metrics
-    }
-
-
-def protocol_of(name: str, options: argparse.Namespace, real: int, generated: int) -> str:
-    """Return how a metric was computed, of so many pictures."""
-    from image_gan.metrics import subsets
-
-    file = file_of(options.features)
-    count, size = subsets(real, generated)
-    return COLUMNS[name].protocol.format(
-        features="2048 features of InceptionV3 (torch-fidelity's)"
-        if of_inception(options)
-        else f"the features of {file} (never compare it with that of another file)",
-        network=file_of(options.segmenter if name in LABELLED else options.classifier),
-        real=real,
-        subsets="of all at once" if count == 1 else f"mean of {count} subsets of {size}",
-    )
+    from image_gan import scoring
+
+    if BY_TORCHMETRICS.intersection(metrics):
+        scoring.check_torchmetrics()
+    device, own, features = scoring.device_of(options.device), [], []
+    if measures := scoring.measures_of(metrics):
+        own.append(scoring.by_target(others["target"], read, measures))
+    if "cycle_l1" in metrics:
+        own.append(scoring.by_cycle(others["source"], others["cycled"], read))
+    if "target_share" in metrics:
+        own.append(scoring.by_domain(options.classifier, device))
+    if "labels" in others:
+        files = options.segmenter, options.palette
+        own.append(scoring.by_labels(others["labels"], *files, device))
+    if DISTANCES.intersection(metrics) and of_inception(options):
+        features.append(scoring.by_inception(options.inception_weights, device))
+    elif DISTANCES.intersection(metrics):
+        features.append(scoring.by_classifier(Path(options.features), device))
+    return scoring.Scorers(own, features)
+
+
+def network_in_words(name: str, options: argparse.Namespace) -> str:
+    """Return what a metric's protocol calls the network that it takes; none for most."""
+    if name in DISTANCES and of_inception(options):
+        return "2048 features of InceptionV3 (torch-fidelity's)"
+    if name in DISTANCES:
+        file = file_of(options.features)
+        return f"the features of {file} (never compare it with that of another file)"
+    return file_of(options.segmenter if "segmenter" in NEEDS[name] else options.classifier)
 
 
 def file_of(path: str | Path | None) -> str:
@@ -762,6 +414,8 @@ def counted(results: list[Result], references: list[Result]) -> str:
 
 def tsv(results: list[Result], metrics: list[str]) -> str:
     """Return one line a picture, tab-separated, under a heading; no score is ``nan``."""
+    from image_gan.scoring import PER_PICTURE
+
     text = io.StringIO()
     rows = csv.writer(text, delimiter="\t", lineterminator="\n")
     columns = [name for name in metrics if name in PER_PICTURE]
