@@ -22,6 +22,13 @@ def start(device: torch.device) -> None:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
+def stop() -> None:
+    """Leave the group, once all of its processes are done."""
+    if dist.is_initialized():
+        dist.barrier()  # rank 0 holds what the others talk through
+        dist.destroy_process_group()
+
+
 def local_rank() -> int:
     """Return which of this machine's processes, and so of its GPUs, is ours."""
     return int(os.environ.get("LOCAL_RANK", 0))

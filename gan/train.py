@@ -36,7 +36,12 @@ def train(config: DictConfig) -> None:
         trainer = build_trainer(config)
         if distributed.rank() == 0:
             keep_config(trainer.folder, config)
-        trainer.run()
+        try:
+            trainer.run()
+        except Interrupted:  # which all processes have agreed on
+            distributed.stop()
+            raise
+        distributed.stop()
 
 
 def check_choices(config: DictConfig) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from gan import distributed
 from gan.feed import Order
 from gan.schedules import Above
 from gan.trainer import Player, Trainer
@@ -82,7 +83,8 @@ def process(rank, port, folder, runs, noise):
     os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
     for steps in runs:
         train(folder, steps, noise)
-    dist.destroy_process_group()
+    distributed.stop()
+    os._exit(0)  # torch's threads have been seen to abort an interpreter that is taken down
 
 
 def train_in_two(folder, runs=(STEPS,), noise=0.0):
