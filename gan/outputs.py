@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 
 class Refusal(ValueError):
     """What was asked for cannot be done; the message says why, in lines for the user."""
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    action: Callable[[argparse.Namespace, list[str]], int],
+    argv: Sequence[str] | None,
+) -> int:
+    """Return a program's exit code: its action's, 2 after a refusal, 130 after Ctrl-C.
+
+    Args:
+        parser: of its command line, whose ``prog`` is its name.
+        action: of the options and of the command as it was given.
+        argv: its arguments; those of this process where None.
+    """
+    options = parser.parse_args(argv)
+    try:
+        return action(options, [parser.prog, *(sys.argv[1:] if argv is None else argv)])
+    except (Refusal, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted, nothing written", file=sys.stderr)
+        return 130
+
+
+def names_among(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return what reads an argument ``A,B,...`` of known names: in order, once each."""
+
+    def names(text: str) -> list[str]:
+        own = list(dict.fromkeys(name.strip() for name in text.split(",")))
+        if unknown := [name for name in own if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return own
+
+    return names
 
 
 def listed(lines: Sequence[str], limit: int = 10) -> list[str]:

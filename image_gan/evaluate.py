@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan.outputs import Refusal, check_free, listed, require, version, write
+from gan.outputs import Refusal, check_free, listed, names_among, require, run, version, write
 from image_gan.metrics import COLUMNS, INCEPTION
 
 if TYPE_CHECKING:
@@ -74,15 +74,7 @@ HINT = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code of ``image-gan-evaluate`` run with the arguments ``argv``."""
-    options = parser().parse_args(argv)
-    try:
-        return evaluate(options, ["image-gan-evaluate", *(sys.argv[1:] if argv is None else argv)])
-    except Refusal as error:
-        print(f"image-gan-evaluate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("image-gan-evaluate: interrupted, nothing written", file=sys.stderr)
-        return 130
+    return run(parser(), evaluate, argv)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "-m",
         "--metrics",
-        type=metric_names,
+        type=names_among(COLUMNS),
         metavar="A,B,...",
         help="default: all that the other options allow and that needs no download",
     )
@@ -117,15 +109,6 @@ def parser() -> argparse.ArgumentParser:
     add("-o", "--out", type=Path, metavar="DIR", help=f"write {' and '.join(OUTPUTS)}")
     add("-f", "--force", action="store_true", help="overwrite these where they exist")
     return own
-
-
-def metric_names(text: str) -> list[str]:
-    """Return the metrics that ``text`` names, in order, once each."""
-    metrics = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    unknown = [name for name in metrics if name not in COLUMNS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(COLUMNS)}")
-    return metrics
 
 
 def evaluate(options: argparse.Namespace, command: list[str]) -> int:

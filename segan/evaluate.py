@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gan.outputs import Refusal, check_free, listed, require, version, write
+from gan.outputs import Refusal, check_free, listed, names_among, require, run, version, write
 
 COLUMNS = {  # metric: heading, decimals
     "pesq": ("PESQ", 3),
@@ -60,15 +60,7 @@ class Result(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code of ``segan-evaluate`` run with the arguments ``argv``."""
-    options = parser().parse_args(argv)
-    try:
-        return evaluate(options, ["segan-evaluate", *(sys.argv[1:] if argv is None else argv)])
-    except Refusal as error:
-        print(f"segan-evaluate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("segan-evaluate: interrupted, nothing written", file=sys.stderr)
-        return 130
+    return run(parser(), evaluate, argv)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument(
         "-m",
         "--metrics",
-        type=metric_names,
+        type=names_among(COLUMNS),
         default=DEFAULT,
         metavar="A,B,...",
         help=f"default: {DEFAULT}; also llr, wss",
@@ -99,15 +91,6 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {' and '.join(OUTPUTS)}")
     own.add_argument("-f", "--force", action="store_true", help="overwrite these where they exist")
     return own
-
-
-def metric_names(text: str) -> list[str]:
-    """Return the metrics that ``text`` names, in order, once each."""
-    metrics = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    unknown = [name for name in metrics if name not in COLUMNS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(COLUMNS)}")
-    return metrics
 
 
 def positive(text: str) -> int:

@@ -9,6 +9,26 @@ from pathlib import Path
 
 from gan.outputs import Refusal
 
+OUTPUTS = ("report.html", "RESULTS.md")
+
+
+def report_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Return the parser of a report's command line, with what all reports take."""
+    own = argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = own.add_argument
+    add("systems", type=Path, nargs="+", metavar="SYSTEM", help="folder of a scored system")
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of the test set")
+    add("-o", "--out", type=Path, metavar="OUT", help="default: the folder that holds the systems")
+    add("--title", help="of the page (default: after DIR)")
+    add("--quoted", type=Path, metavar="FILE.tsv", help="published rows to show beside")
+    add("-f", "--force", action="store_true", help=f"overwrite {' and '.join(OUTPUTS)}")
+    return own
+
 
 def number(text: str) -> int:
     """Return the number that ``text`` gives, from 0 up."""

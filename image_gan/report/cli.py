@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan.outputs import Refusal, check_free, listed, require, write
-from gan.report.options import common_parent, number, today
+from gan.outputs import check_free, listed, require, run, write
+from gan.report.options import OUTPUTS, common_parent, number, report_parser, today
 
 if TYPE_CHECKING:
     from image_gan.report.content import Content
 
-OUTPUTS = ("report.html", "RESULTS.md")
 LIBRARIES = {"report": ("scipy", "matplotlib", "jinja2"), "images": ("PIL", "tifffile")}
 DESCRIPTION = """\
 Compare systems that translate pictures: a page to look at (report.html, complete in itself), and
@@ -46,34 +44,14 @@ exit code: 0; 2 where something could not be read or written; 130 after Ctrl-C."
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code of ``image-gan-report`` run with the arguments ``argv``."""
-    options = parser().parse_args(argv)
-    try:
-        return report(options, ["image-gan-report", *(sys.argv[1:] if argv is None else argv)])
-    except (Refusal, OSError) as error:
-        print(f"image-gan-report: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("image-gan-report: interrupted, nothing written", file=sys.stderr)
-        return 130
+    return run(parser(), report, argv)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    own = argparse.ArgumentParser(
-        prog="image-gan-report",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = own.add_argument
-    add("systems", type=Path, nargs="+", metavar="SYSTEM", help="folder of a scored system")
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of the test set")
-    add("-o", "--out", type=Path, metavar="OUT", help="default: the folder that holds the systems")
-    add("--title", help="of the page (default: after DIR)")
-    add("--quoted", type=Path, metavar="FILE.tsv", help="published rows to show beside")
-    help_of_examples = "pictures to look at, and the best and worst; 0: none (default 8)"
-    add("--examples", type=number, default=8, metavar="N", help=help_of_examples)
-    add("-f", "--force", action="store_true", help=f"overwrite {' and '.join(OUTPUTS)}")
+    own = report_parser("image-gan-report", DESCRIPTION, EPILOG)
+    shown = "pictures to look at, and the best and worst; 0: none (default 8)"
+    own.add_argument("--examples", type=number, default=8, metavar="N", help=shown)
     return own
 
 

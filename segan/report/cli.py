@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan.outputs import Refusal, check_free, listed, require, write
-from gan.report.options import common_parent, number, today
+from gan.outputs import check_free, listed, require, run, write
+from gan.report.options import OUTPUTS, common_parent, number, report_parser, today
 
 if TYPE_CHECKING:
     from segan.report.content import Content
     from segan.report.examples import Example
 
-OUTPUTS = ("report.html", "RESULTS.md")
 LIBRARIES = ("scipy", "matplotlib", "jinja2")
 DESCRIPTION = """\
 Compare scored systems: a page to look at and to listen to (report.html, complete in itself), and
@@ -41,34 +39,16 @@ exit code: 0; 2 where something could not be read or written; 130 after Ctrl-C."
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code of ``segan-report`` run with the arguments ``argv``."""
-    options = parser().parse_args(argv)
-    try:
-        return report(options, ["segan-report", *(sys.argv[1:] if argv is None else argv)])
-    except (Refusal, OSError) as error:
-        print(f"segan-report: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("segan-report: interrupted, nothing written", file=sys.stderr)
-        return 130
+    return run(parser(), report, argv)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    own = argparse.ArgumentParser(
-        prog="segan-report",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    own = report_parser("segan-report", DESCRIPTION, EPILOG)
     add = own.add_argument
-    add("systems", type=Path, nargs="+", metavar="SYSTEM", help="folder of a scored system")
-    add("--data", type=Path, required=True, metavar="DIR", help="data directory of the test set")
-    add("-o", "--out", type=Path, metavar="OUT", help="default: the folder that holds the systems")
-    add("--title", help="of the page (default: after DIR)")
-    add("--quoted", type=Path, metavar="FILE.tsv", help="published rows to show beside")
     add("--baseline", metavar="NAME", help="system to compare with (default: the first)")
-    add("--examples", type=number, default=3, metavar="N", help="best and worst each (default 3)")
-    add("-f", "--force", action="store_true", help=f"overwrite {' and '.join(OUTPUTS)}")
+    shown = "best and worst each (default 3)"
+    add("--examples", type=number, default=3, metavar="N", help=shown)
     return own
 
 

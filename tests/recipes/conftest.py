@@ -4,15 +4,14 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
+from climbing import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -54,61 +53,24 @@ def miniature(tmp_path_factory):
     return target
 
 
-class PictureRecipe:
+class PictureRecipe(Recipe):
     """A recipe for pictures with tiny networks and a corpus of its own, in a folder of its own."""
 
     def __init__(self, recipes: Path, name: str, corpus: Path, folder: Path, words: Sequence[str]):
-        self.folder, self.corpus = folder, folder / "corpus"
+        self.corpus = folder / "corpus"
         shutil.copytree(corpus, self.corpus)
         self.palette = recipes / name / "conf/palette.tsv"
-        programs = Path(sys.executable).parent
-        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-        self.command = ["bash", str(recipes / name / "run.sh"), "--corpus", str(self.corpus)]
-        self.command += ["--data", str(folder / "data"), "--exp", str(folder / "exp")]
-        self.command += ["--size", "64", "--tiny", "true", "--validate", "0", "--stage", "1"]
-        self.command += ["--device", "cpu", "--train-options", "trainer.workers=0"]
-        self.command += ["--judge-options", "trainer.workers=0", *words]
-
-    def run(self, *words):
-        """Return what a run gives."""
-        return subprocess.run(
-            [*self.command, *words], env=self.environment, capture_output=True, text=True
-        )
-
-    def kill(self, sign: str, after: float):
-        """Start a run, and kill everything in it ``after`` seconds from when it says ``sign``."""
-        process = subprocess.Popen(
-            self.command,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        for line in process.stdout:
-            if line.startswith(sign) and "done before" not in line:
-                time.sleep(after)
-                break
-        else:
-            raise AssertionError(f"never said {sign!r}")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        words = [
+            *("--size", "64", "--device", "cpu", "--train-options", "trainer.workers=0"),
+            *words,
+        ]
+        words += ["--judge-options", "trainer.workers=0"]
+        super().__init__(recipes / name / "run.sh", self.corpus, folder, words)
 
     def score(self, system: str, metric: str) -> float:
         """Return a score of a system."""
         path = self.folder / "exp" / system / "scores/summary.json"
         return json.loads(path.read_text(encoding="utf-8"))["metrics"][metric]["value"]
-
-    def results(self):
-        """Return the scores of each system, and the tables of each report."""
-        exp = self.folder / "exp"
-        scores = sorted(exp.glob("*/scores/scores.tsv"))
-        tables = {}
-        for path in sorted(exp.rglob("RESULTS.md")):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            tables[path] = [line for line in lines if line.startswith("|")]
-        return {path.parts[-3]: path.read_text(encoding="utf-8") for path in scores}, tables
 
     def began_before_data(self, name: str):
         """Make it look as if a training had begun before the data were written."""

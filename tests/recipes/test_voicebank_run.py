@@ -3,77 +3,34 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from climbing import Recipe
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bash") is None or not hasattr(os, "killpg"), reason="needs bash and signals"
 )
 
 
-class Recipe:
-    """recipes/voicebank/run.sh with tiny networks, in a folder of its own."""
-
-    def __init__(self, script: Path, corpus: Path, folder: Path):
-        self.folder = folder
-        self.command = ["bash", str(script), "--corpus", str(corpus), "--jobs", "2"]
-        self.command += ["--data", str(folder / "data"), "--exp", str(folder / "exp")]
-        self.command += ["--tiny", "true", "--validate", "0", "--stage", "1"]
-        self.command += ["--train-options", "trainer.workers=0 trainer.device=cpu"]
-        programs = Path(sys.executable).parent
-        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-
-    def run(self, *words):
-        """Return what a run gives."""
-        return subprocess.run(
-            [*self.command, *words], env=self.environment, capture_output=True, text=True
-        )
-
-    def kill(self, sign: str, after: float):
-        """Start a run, and kill everything in it ``after`` seconds from when it says ``sign``."""
-        process = subprocess.Popen(
-            self.command,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        for line in process.stdout:
-            if line.startswith(sign) and "done before" not in line:
-                time.sleep(after)
-                break
-        else:
-            raise AssertionError(f"never said {sign!r}")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def results(self):
-        """Return the scores of each system, and the table of the report."""
-        scores = sorted((self.folder / "exp").glob("*/scores/scores.tsv"))
-        report = (self.folder / "exp/RESULTS.md").read_text(encoding="utf-8")
-        table = [line for line in report.splitlines() if line.startswith("|")]
-        return {path.parts[-3]: path.read_text() for path in scores}, table
+def voicebank(recipes, corpus, folder):
+    words = ["--jobs", "2", "--train-options", "trainer.workers=0 trainer.device=cpu"]
+    return Recipe(recipes / "voicebank/run.sh", corpus, folder, words)
 
 
 @pytest.fixture
 def recipe(recipes, miniature, tmp_path):
-    return Recipe(recipes / "voicebank/run.sh", miniature, tmp_path / "killed")
+    return voicebank(recipes, miniature, tmp_path / "killed")
 
 
 def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
     recipe, recipes, miniature, tmp_path
 ):
-    whole = Recipe(recipes / "voicebank/run.sh", miniature, tmp_path / "whole")
+    whole = voicebank(recipes, miniature, tmp_path / "whole")
     done = whole.run()
     assert done.returncode == 0, done.stderr
-    scores, table = whole.results()
+    scores, tables = whole.results()
+    (table,) = tables.values()
     assert set(scores) == {"noisy", "wiener", "segan"}
     assert any("2.16" in line for line in table)  # what the paper has, beside ours
 
@@ -89,7 +46,7 @@ def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
     again = recipe.run()
     assert again.returncode == 0, again.stderr
     assert "Stage 2: train segan: done before" in again.stdout
-    assert recipe.results() == (scores, table)
+    assert recipe.results() == (scores, tables)
 
     before = {path: path.stat().st_mtime_ns for path in recipe.folder.rglob("*")}
     last = recipe.run()
