@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint
+
+PART = re.compile(r"\..+\.(pt|safetensors)\.\w{8}\.part")  # what ``atomic`` calls a run's files
 
 
 @contextmanager
-def atomic(path: str | Path):
-    """Give a temporary path beside ``path``; move it there if all went well, else remove it."""
+def atomic(path: str | Path, aside: Path | None = None):
+    """Give a temporary path beside ``path``; move it there if all went well, else remove it.
+
+    What is at ``path`` is moved ``aside`` first, where that is given, and else replaced.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -30,6 +37,8 @@ def atomic(path: str | Path):
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~current_umask())  # as a plain open would have it
+        if aside and path.exists():
+            os.replace(path, aside)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -42,23 +51,83 @@ def current_umask() -> int:
     return mask
 
 
-def save(path: str | Path, state: Mapping) -> None:
-    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``."""
-    with atomic(path) as part:
-        torch.save(dict(state), part)
+def remove_parts(folder: Path) -> None:
+    """Remove the half-written files that a killed run left in ``folder``, which is held."""
+    for path in folder.glob(".*.part"):
+        if PART.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def needing_room(path: str | Path, content):
+    """Say in one line which file can't be written, and the room that its tensors need."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise OSError(
+            f"{path}: can't be written ({cause.strerror or cause}); it needs "
+            f"{size_of(content) / 1e6:.1f} MB beside the files that are there, which are unchanged"
+        ) from error
+
+
+def size_of(content) -> int:
+    """Return the bytes of all tensors in ``content``."""
+    if isinstance(content, Tensor):
+        return content.nbytes
+    if isinstance(content, Mapping):
+        return sum(map(size_of, content.values()))
+    return sum(map(size_of, content)) if isinstance(content, (list, tuple)) else 0
+
+
+def save(path: str | Path, state: Mapping, aside: Path | None = None) -> None:
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``.
+
+    Every part of the file carries its checksum (CRC-32). What was at ``path`` is moved ``aside``,
+    where that is given.
+
+    Raises:
+        OSError: where it can't be written, as on a full disk; what is there stays as it is.
+    """
+    with needing_room(path, state), atomic(path, aside) as part, part.open("wb") as file:
+        torch.save(dict(state), file)  # to a file of Python's, whose errors say what they are
 
 
 def load(path: str | Path) -> dict:
     """Return what ``save`` wrote, on the CPU.
 
+    Nothing in the file is run; what isn't as its checksums say is refused.
+
     Raises:
-        ValueError: where the file is no such checkpoint, or is damaged.
+        OSError: where the file can't be opened.
+        ValueError: where it is no such checkpoint, or is damaged.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: no checkpoint, or a damaged one ({reason})") from None
+    with open(path, "rb") as file:
+        try:
+            verify(file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # damage shows as any kind
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+        else:
+            if isinstance(state, dict):
+                return state
+            reason = f"it holds a {type(state).__name__}"
+    raise ValueError(
+        f"{path}: no checkpoint, or a damaged one ({reason}); put a copy in its place, or remove it"
+    )
+
+
+def verify(file) -> None:
+    """Raise an error where an archive of ``torch.save`` is damaged or asks for code."""
+    with zipfile.ZipFile(file) as archive:
+        if name := archive.testzip():
+            raise ValueError(f"{name} differs from its checksum")
+    file.seek(0)
+    if names := get_unsafe_globals_in_checkpoint(file):
+        raise ValueError(f"it asks to run {', '.join(names)}, and was not obeyed")
+    file.seek(0)
 
 
 def export(path: str | Path, network: nn.Module, config: Mapping, **notes: str) -> None:
@@ -69,10 +138,17 @@ def export(path: str | Path, network: nn.Module, config: Mapping, **notes: str) 
         network: whose parameters and persistent buffers are written, in their own precision.
         config: ``{"_target_": kind, keyword: value, ...}``, as ``build`` reads it.
         notes: further strings for the header, such as ``version="0.1.0"``.
+
+    Raises:
+        OSError: where it can't be written, as on a full disk; what is there stays as it is.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    with atomic(path) as part:
-        save_file(tensors, part, {"config": json.dumps(dict(config)), **notes})
+    header = {"config": json.dumps(dict(config)), **notes}
+    with needing_room(path, tensors), atomic(path) as part:
+        try:
+            save_file(tensors, part, header)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def build(config: Mapping, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
@@ -176,4 +252,5 @@ def set_random_state(state: Mapping) -> None:
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        for index, own in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(own, index)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 Batch = dict[str, Tensor]
@@ -37,7 +38,23 @@ class Game(nn.Module):
 
     A new kind of move (a cycle, a stack, a third player) is a new small game. The trainer takes the
     turns in order, and isolates the players: a turn's losses reach no weights but those it trains.
+
+    Attributes:
+        together: whether ``scores`` takes all samples through the discriminator in one pass.
     """
+
+    together = False
+
+    def scores(self, discriminator: nn.Module, *samples: Tensor, **given: Tensor) -> list:
+        """Return the discriminator's raw scores of each batch of samples."""
+        if not self.together:
+            return [discriminator(x, **given) for x in samples]
+        count = len(samples)
+        given = {name: torch.cat([x] * count) for name, x in given.items()}
+        scores = discriminator(torch.cat(samples), **given)
+        if isinstance(scores, Tensor):
+            return list(scores.chunk(count))
+        return [list(own) for own in zip(*(s.chunk(count) for s in scores), strict=True)]
 
     def play(self, batch: Batch) -> Batch:
         """Return what the turns of a step share, such as ``{"estimate": ...}``."""

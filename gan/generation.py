@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
+from gan import noise
 from gan.game import Batch, Game, Losses, Turn
 from gan.objectives import NonSaturating
 from gan.penalties import gradient_penalty
@@ -38,8 +38,7 @@ class Generation(Game):
 
     def play(self, batch: Batch) -> Batch:
         """Return as many samples as the batch holds."""
-        target = batch["target"]
-        z = torch.randn(len(target), self.latent, device=target.device)
+        z = noise.normal(len(batch["target"]), self.latent, like=batch["target"])
         return {"sample": self.generator(z, **condition(batch))}
 
     def turns(self) -> dict[str, Turn]:

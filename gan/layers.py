@@ -1,10 +1,11 @@
-"""Layers and wrappers of discriminators: minibatch discrimination, virtual batch norm, noise."""
+"""Layers and wrappers of discriminators: minibatch discrimination, batch norms, noise."""
 
-from functools import partial
+from functools import cache, partial
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from gan import distributed, noise
 from gan.schedules import Schedule
 
 
@@ -44,7 +45,7 @@ class Reference(nn.Module):
 
     ``(B, ...) -> (N + B, ...)``: the N reference samples, then the batch. The reference is the
     first ``size`` samples given to ``set``, or else of the first batch that passes in training; it
-    is saved with the module's state. Across processes, the first one's is everybody's.
+    is saved with the module's state. Processes that share a batch take it of the whole one.
     """
 
     def __init__(self, size: int):
@@ -58,9 +59,7 @@ class Reference(nn.Module):
     @torch.no_grad()
     def set(self, batch: Tensor) -> None:
         """Take the first ``size`` samples of a batch as the reference."""
-        self.batch = batch[: self.size].detach().clone()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.broadcast(self.batch, src=0)
+        self.batch = distributed.whole(batch)[: self.size].detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reference samples and the batch, in this order."""
@@ -100,6 +99,58 @@ class VirtualBatchNorm(nn.Module):
         return normal.reshape(x.shape).to(x.dtype)
 
 
+class SharedBatchNorm(nn.Module):
+    """Batch normalization by the statistics of all processes' batches, of one size, in training.
+
+    What ``share_batch_norm`` puts before ``nn.BatchNorm1d``, ``nn.BatchNorm2d`` and kinds of them:
+    alone and in evaluation they act as ever. Statistics are joined as means and as variances, which
+    loses no digits, in one exchange; gradients flow back through them to all processes.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the batch ``(B, channels, ...)`` normalized."""
+        if not self.training or distributed.world() == 1:
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        own = torch.var_mean(wide, [0, *range(2, x.dim())], correction=0)
+        variances, means = distributed.everyone(torch.stack(own)).unbind(1)  # (world, channels)
+        mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
+        if self.track_running_stats:
+            count = distributed.world() * x.numel() / x.shape[1]
+            self._track(mean.detach(), variance.detach() * count / (count - 1))
+        along = [1, -1, *[1] * (x.dim() - 2)]  # the channels
+        scale = torch.rsqrt(variance + self.eps)
+        normal = (wide - mean.view(along)) * scale.view(along)
+        if self.affine:
+            normal = normal * self.weight.view(along) + self.bias.view(along)
+        return normal.to(x.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards those of the batch, as nn.BatchNorm does."""
+        self.num_batches_tracked += 1
+        part = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, part)
+        self.running_var.lerp_(variance, part)
+
+
+def share_batch_norm(module: nn.Module) -> None:
+    """Let every batch normalization inside ``module`` go by the statistics of all processes.
+
+    Weights and running statistics stay what and where they are.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.__class__ = _shared(type(layer))
+
+
+@cache
+def _shared(kind: type) -> type:
+    if issubclass(kind, SharedBatchNorm):
+        return kind
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (SharedBatchNorm, kind), named)
+
+
 class Noisy(nn.Module):
     """A discriminator that sees its samples through Gaussian noise (Sønderby et al. 2017).
 
@@ -134,6 +185,12 @@ class Noisy(nn.Module):
         """Return the discriminator's activations for a noisy ``x``; this counts as no call."""
         return self.discriminator.features(self._blur(x), **self._condition(given))
 
+    def _apply(self, *arguments, **options):
+        calls = self.calls
+        super()._apply(*arguments, **options)
+        self.calls = calls  # stays on the CPU: no call waits for a GPU
+        return self
+
     def _condition(self, given: Tensor | None) -> dict[str, Tensor]:
         if given is None:
             return {}
@@ -142,4 +199,4 @@ class Noisy(nn.Module):
     def _blur(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        return x + self.std(int(self.calls) // self.calls_per_step) * torch.randn_like(x)
+        return x + self.std(int(self.calls) // self.calls_per_step) * noise.normal_like(x)

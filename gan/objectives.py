@@ -39,8 +39,9 @@ def _over_maps(loss: Callable) -> Callable:
 
     @wraps(loss)
     def averaged(self, *scores: Scores) -> Tensor:
-        lists = [[s] if isinstance(s, Tensor) else s for s in scores]
-        losses = [loss(self, *maps) for maps in zip(*lists, strict=True)]
+        if isinstance(scores[0], Tensor):
+            return loss(self, *scores)
+        losses = [loss(self, *maps) for maps in zip(*scores, strict=True)]
         return sum(losses) / len(losses)
 
     return averaged

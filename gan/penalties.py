@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
+from gan import noise
+
 
 def gradient_penalty(
     discriminator: Callable,
@@ -25,7 +27,7 @@ def gradient_penalty(
     ``real`` and ``fake`` have the same shape (B, ...); each pair is mixed with a share of its own
     drawn from U(0, 1). Its usual weight is 10. Gulrajani et al. 2017, eq. 3.
     """
-    share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    share = noise.uniform(len(real), *[1] * (real.dim() - 1), like=real)
     mixed = torch.lerp(real.detach(), fake.detach(), share)
     return (_slope(discriminator, mixed, given).norm(dim=1) - target).square().mean()
 

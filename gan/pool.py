@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gan import distributed
 from gan.layers import register_growing_buffer
 
 
@@ -16,6 +17,7 @@ class Pool(nn.Module):
 
     It draws from a generator of its own, seeded with ``seed``, so that it changes no other draw. A
     module of its game, it is saved with the game, samples and generator, and resumes exactly.
+    Processes that share a batch show one another theirs, and all keep the same pool.
     """
 
     def __init__(self, size: int = 50, seed: int = 0):
@@ -29,10 +31,17 @@ class Pool(nn.Module):
         batch = batch.detach()
         if self.size == 0:
             return batch
-        random = torch.Generator().set_state(self.random.cpu())
+        random = torch.Generator().set_state(self.random)
+        batch = distributed.whole(batch)
         returned = torch.stack([self._exchange(sample, random) for sample in batch])
         self.random.copy_(random.get_state())
-        return returned
+        return distributed.own(returned)
+
+    def _apply(self, *arguments, **options):
+        random = self.random
+        super()._apply(*arguments, **options)
+        self.random = random  # stays on the CPU: no draw waits for a GPU
+        return self
 
     def _exchange(self, sample: Tensor, random: torch.Generator) -> Tensor:
         if len(self.samples) < self.size:

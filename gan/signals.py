@@ -9,24 +9,67 @@ from contextlib import contextmanager
 STOP = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stopped(BaseException):
+    """A signal came in a stretch that it may end; ``number`` is the signal's.
+
+    No ``Exception``, as ``KeyboardInterrupt`` is none: who mends one bad file must not catch it.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class Note:
+    """The first signal since ``noted`` began: its ``number``, 0 where none has come."""
+
+    def __init__(self):
+        self.number = 0
+        self.ends_the_stretch = False
+
+    @contextmanager
+    def raising(self):
+        """Let the signal end this block at once, by ``Stopped``, also one that came before it.
+
+        It is for work that can be dropped, such as a validation, which would use up the time that
+        is granted between the signal and the kill.
+        """
+        self.ends_the_stretch = True
+        try:
+            if self.number:
+                raise Stopped(self.number)
+            yield
+        finally:
+            self.ends_the_stretch = False
+
+    def take(self, number: int) -> None:
+        """Note a signal; end the stretch where one is open."""
+        self.number = int(number)
+        if self.ends_the_stretch:
+            raise Stopped(self.number)
+
+
 @contextmanager
 def noted():
-    """Give a list that the first SIGINT or SIGTERM is put into; a second one acts as ever."""
-    stopped: list[int] = []
+    """Give the ``Note`` of the first SIGINT or SIGTERM; a second one acts as ever.
+
+    Only the main thread is sent signals: in another one the note stays empty.
+    """
+    note = Note()
     if threading.current_thread() is not threading.main_thread():
-        yield stopped
+        yield note
         return
     before = {number: signal.getsignal(number) for number in STOP}
 
     def stop(number, frame):
-        stopped.append(number)
         for each, handler in before.items():
             signal.signal(each, handler)
+        note.take(number)
 
     for number in STOP:
         signal.signal(number, stop)
     try:
-        yield stopped
+        yield note
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

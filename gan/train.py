@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan import checkpoint, distributed
 from gan.game import Game
+from gan.profiling import profile
 from gan.trainer import Interrupted, Trainer, seed_all, steps_of
 
 EXPECTED = (ValueError, OSError, ArithmeticError, HydraException, OmegaConfBaseException)
@@ -34,10 +35,10 @@ def train(config: DictConfig) -> None:
             print(OmegaConf.to_yaml(config) + count(build_game(config)))
             return
         trainer = build_trainer(config)
-        if distributed.rank() == 0:
+        if distributed.rank() == 0 and not config.profile:
             keep_config(trainer.folder, config)
         try:
-            trainer.run()
+            profile(trainer, trainer.folder) if config.profile else trainer.run()
         except Interrupted:  # which all processes have agreed on
             distributed.stop()
             raise
@@ -72,6 +73,7 @@ def build_trainer(config: DictConfig) -> Trainer:
         {name: instantiate(player, _convert_="all") for name, player in config.players.items()},
         dataset,
         folder=Path(config.folder),
+        prepare=instantiate(config.prepare, _convert_="all"),
         validate=instantiate(config.get("validation"), _convert_="all") or None,
         exports={name: plain(config.game[name]) for name in config.get("exports", [])},
         notes={"version": package_version(), **notes(config)},
@@ -162,6 +164,9 @@ def exits():
     except Interrupted as stop:
         print(f"gan-train: {stop}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
+    except distributed.Lost as lost:
+        print(f"gan-train: {lost}", file=sys.stderr)
+        raise SystemExit(1) from None
     except EXPECTED as error:
         print(f"gan-train: {explain(error)}", file=sys.stderr)
         raise SystemExit(2) from None

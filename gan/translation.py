@@ -56,9 +56,9 @@ class Translation(Game):
 
     def judge(self, batch: Batch, play: Batch) -> Losses:
         """Return the discriminator's loss."""
-        real = self.discriminator(batch["target"], given=batch["source"])
-        fake = self.discriminator(play["estimate"].detach(), given=batch["source"])
-        return {"adversarial": self.objective.judge(real, fake)}
+        samples = batch["target"], play["estimate"].detach()
+        scores = self.scores(self.discriminator, *samples, given=batch["source"])
+        return {"adversarial": self.objective.judge(*scores)}
 
     def fool(self, batch: Batch, play: Batch) -> Losses:
         """Return the generator's losses."""

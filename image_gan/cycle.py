@@ -83,8 +83,8 @@ class Cycle(Game):
         """Return the discriminators' losses, of real pictures and of pooled estimates."""
         to_target = self.target_pool(play["target_estimate"])
         to_source = self.source_pool(play["source_estimate"])
-        of_targets = [self.target_discriminator(x) for x in (batch["target"], to_target)]
-        of_sources = [self.source_discriminator(x) for x in (batch["source"], to_source)]
+        of_targets = self.scores(self.target_discriminator, batch["target"], to_target)
+        of_sources = self.scores(self.source_discriminator, batch["source"], to_source)
         return {
             "target_adversarial": self.objective.judge(*of_targets),
             "source_adversarial": self.objective.judge(*of_sources),

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan import noise
 from gan.layers import Reference, VirtualBatchNorm
 from segan.audio import deemphasis, preemphasis
 
@@ -122,7 +123,7 @@ class Generator(nn.Module):
             skips.append(down(x))
             x = prelu(skips[-1])
         code = skips.pop()  # (B, C, L)
-        x = torch.cat([torch.randn_like(code) if z is None else z, x], 1)
+        x = torch.cat([noise.normal_like(code) if z is None else z, x], 1)
         for up, prelu in zip(self.decoder[:-1], self.decoder_prelus, strict=True):
             skip = self.skip(len(skips) - 1, skips.pop())
             x = torch.cat([prelu(up(x)), skip], 1)

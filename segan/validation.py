@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from torch import nn
 
-from segan.data import read_map
+from gan import distributed
 from segan.enhance import Enhancer
+from segan.kaldi import read_map
 from segan.metrics import evaluate
 
 
 class Validation:
     """Mean metrics of the generator's estimates, evenly spread utterances of a data directory.
+
+    The processes of a run share the utterances out.
 
     Args:
         folder: with ``wav.scp`` (noisy) and ``spk1.scp`` (clean).
@@ -43,17 +47,26 @@ class Validation:
         """Return the means; an undefined score is left out of its own mean alone."""
         network = networks["generator"]
         enhancer = Enhancer(network, device=str(next(network.parameters()).device))
-        scores: dict[str, list[float]] = {name: [] for name in self.metrics}
-        for index, (name, noisy, clean) in enumerate(self.pairs):
-            wave, rate = soundfile.read(noisy, dtype="float32")
-            target, _ = soundfile.read(clean, dtype="float32")
-            estimate = enhancer(wave, rate)
-            for metric, value in evaluate(target, estimate, rate, self.metrics).items():
-                if np.isfinite(value):
-                    scores[metric].append(value)
-            if log and index < self.examples:
-                keep_sample(log, name, estimate, rate)
-        return {m: float(np.mean(v)) if v else float("nan") for m, v in scores.items()}
+        results = distributed.each(partial(self.judge, enhancer), range(len(self.pairs)))
+        for (name, *_), (_, example) in zip(self.pairs, results, strict=True):
+            if log and example:
+                keep_sample(log, name, *example)
+        return {name: finite_mean([scores[name] for scores, _ in results]) for name in self.metrics}
+
+    def judge(self, enhancer: Enhancer, index: int) -> tuple[dict[str, float], tuple | None]:
+        """Return an utterance's scores and, for an example, its estimate and rate."""
+        _, noisy, clean = self.pairs[index]
+        wave, rate = soundfile.read(noisy, dtype="float32")
+        target, _ = soundfile.read(clean, dtype="float32")
+        estimate = enhancer(wave, rate)
+        scores = evaluate(target, estimate, rate, self.metrics)
+        return scores, (estimate, rate) if index < self.examples else None
+
+
+def finite_mean(values: list[float]) -> float:
+    """Return the mean of the finite values, NaN where there are none."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
 
 
 def keep_sample(log, name: str, wave: np.ndarray, rate: int) -> None:

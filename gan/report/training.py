@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.log import MEASURED
 from gan.outputs import Refusal
 
 DENSE = 80  # points from which on a curve is smoothed
@@ -47,8 +48,8 @@ def read_training(folder: Path) -> Training | None:
     for report in reports:
         curves = scores if report["kind"] == "validation" else losses
         for name, value in report.items():
-            if name in ("step", "kind") or (curves is losses and "/" not in name):
-                continue  # such as the seconds gone by
+            if name in ("step", "kind") or (curves is losses and not is_loss(name)):
+                continue
             if not isinstance(value, (int, float)):
                 continue
             if not math.isfinite(value):
@@ -59,6 +60,11 @@ def read_training(folder: Path) -> Training | None:
             curve.values.append(value)
     step = max((report["step"] for report in reports), default=0)
     return Training(losses, scores, step, not_finite) if reports else None
+
+
+def is_loss(name: str) -> bool:
+    """Return whether a number of a training's report is a player's loss, and no time or speed."""
+    return "/" in name and not name.startswith(MEASURED)
 
 
 def read_reports(path: Path) -> list[dict]:

@@ -20,7 +20,7 @@
 #   --steps N             length of the training in steps, in place of the paper's 200 epochs
 #   --batch-size N
 #   --validate 2000       look at some of the test pictures every so many steps (0: never)
-#   --device auto --precision fp32
+#   --device auto --precision auto
 #   --train-options "..." further settings for gan-train
 #   --judge-options "..." the same for the segmenter that scores
 #   --score-options "..." further options for image-gan-evaluate, as --features inception
@@ -47,7 +47,7 @@ steps=
 batch_size=
 validate=2000
 device=auto
-precision=fp32
+precision=auto
 train_options=
 judge_options=
 score_options=

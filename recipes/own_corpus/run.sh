@@ -30,7 +30,7 @@
 #                         2000); of each of the default's two runs
 #   --batch-size N
 #   --validate 1000       score some of dev every so many steps (0: never)
-#   --device auto --precision fp32
+#   --device auto --precision auto
 #   --train-options "..." further settings for gan-train
 #   --tiny false          tiny networks, to see that everything runs
 #   --jobs N              processes that read, enhance and score (default: the cores)
@@ -62,7 +62,7 @@ steps=
 batch_size=
 validate=1000
 device=auto
-precision=fp32
+precision=auto
 train_options=
 tiny=false
 jobs=

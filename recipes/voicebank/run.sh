@@ -21,7 +21,7 @@
 #                         of the default's two runs
 #   --batch-size N
 #   --validate 2000       score some of dev every so many steps (0: never)
-#   --device auto --precision fp32
+#   --device auto --precision auto
 #   --train-options "..." further settings for gan-train
 #   --tiny false          tiny networks, to see that everything runs
 #   --jobs N              processes that read, enhance and score (default: the cores)
@@ -45,7 +45,7 @@ steps=
 batch_size=
 validate=2000
 device=auto
-precision=fp32
+precision=auto
 train_options=
 tiny=false
 jobs=

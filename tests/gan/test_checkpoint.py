@@ -96,11 +96,79 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
             return (os.mkdir, (str(tmp_path / "owned"),))
 
     torch.save({"game": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ValueError, match=r"evil.pt: no checkpoint.*asks to run \w+\.mkdir"):
+        checkpoint.load(tmp_path / "evil.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Evil()))
-    for name in ("evil.pt", "plain.pt"):
-        with pytest.raises(ValueError, match=f"{name}: no checkpoint"):
-            checkpoint.load(tmp_path / name)
+    with pytest.raises(ValueError, match=r"plain.pt: no checkpoint"):
+        checkpoint.load(tmp_path / "plain.pt")
     assert not (tmp_path / "owned").exists()
+
+
+STATE = {"step": 3, "weights": torch.arange(6.0), "names": ["a", "b"], "rate": 0.5}
+
+
+def test_any_byte_changed_is_refused_or_changes_nothing(tmp_path):
+    checkpoint.save(tmp_path / "whole.pt", STATE)
+    whole = (tmp_path / "whole.pt").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 11):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "damaged.pt").write_bytes(damaged)
+        try:
+            loaded = checkpoint.load(tmp_path / "damaged.pt")
+        except ValueError as error:
+            assert str(error).startswith(f"{tmp_path / 'damaged.pt'}: no checkpoint, or a damaged")
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert torch.equal(loaded.pop("weights"), STATE["weights"])
+            assert loaded == {key: STATE[key] for key in loaded}
+    assert refused > len(whole) / 33  # the rest pads records, and nobody reads it
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_what_is_cut_short_is_refused(tmp_path, share):
+    checkpoint.save(tmp_path / "last.pt", STATE)
+    content = (tmp_path / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"last.pt: no checkpoint, or a damaged one \(.+\); put"):
+        checkpoint.load(tmp_path / "last.pt")
+
+
+def test_what_holds_no_state_is_refused(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ValueError, match=r"list.pt: no checkpoint.*it holds a list"):
+        checkpoint.load(tmp_path / "list.pt")
+
+
+def test_a_missing_checkpoint_is_no_damaged_one(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        checkpoint.load(tmp_path / "none.pt")
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 10 kB, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_cannot_be_written_names_the_file_and_its_size(tmp_path, small_files):
+    network = nn.Linear(1000, 250, bias=False)  # 1 MB
+    for name, write in {
+        "last.pt": lambda path: checkpoint.save(path, {"game": [network.state_dict()]}),
+        "model.safetensors": lambda path: checkpoint.export(path, network, CONFIG),
+    }.items():
+        (tmp_path / name).write_bytes(b"old")
+        with pytest.raises(OSError, match=rf"{name}: can't be written \(.*needs 1\.0 MB") as error:
+            write(tmp_path / name)
+        assert "\n" not in str(error.value)
+        assert (tmp_path / name).read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "model.safetensors"]
 
 
 def test_failed_writes_leave_the_old_file_and_nothing_else(tmp_path):

@@ -72,3 +72,7 @@ def test_the_pool_draws_from_a_generator_of_its_own():
     for start in range(10):
         pool(numbers(start, 3))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_its_draws_stay_on_the_cpu():
+    assert Pool().to("meta").random.device.type == "cpu"

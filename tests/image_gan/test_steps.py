@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from gan import checkpoint
+from gan.feed import Order
 from gan.objectives import NonSaturating
+from gan.speed import Speed
 from gan.trainer import Player, Trainer
 from gan.translation import Translation
 from image_gan.cycle import Cycle
@@ -34,14 +36,9 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def batches(steps):
-    """What the trainer sees: in every epoch a permutation by the seed, in whole batches."""
-    per_epoch = COUNT // BATCH
-    for step in range(steps):
-        epoch = step // per_epoch
-        random = torch.Generator().manual_seed(SEED * 1_000_003 + epoch)
-        order = torch.randperm(COUNT, generator=random).tolist()
-        place = step % per_epoch * BATCH
-        chosen = [pictures(index, epoch) for index in order[place : place + BATCH]]
+    """What the trainer sees."""
+    for draws in itertools.islice(Order(COUNT, BATCH, SEED), steps):
+        chosen = [pictures(int(draw), draw.epoch) for draw in draws]
         yield torch.from_numpy(np.stack(chosen)).unbind(1)
 
 
@@ -51,7 +48,7 @@ def adam(parameters):
 
 def train(game, players, steps, **options):
     options = {"batch_size": BATCH, "seed": SEED, "device": "cpu", "bar": False, **options}
-    trainer = Trainer(game, players, Pictures(), steps=steps, **options)
+    trainer = Trainer(game, players, Pictures(), steps=steps, speed=Speed.plain(), **options)
     trainer.run()
     return trainer
 
