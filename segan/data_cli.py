@@ -85,6 +85,19 @@ examples:
 Maps that some of them lack are left out, as in Kaldi. An utterance that two of them have is
 refused."""
 
+PACK = """\
+examples:
+  segan-data pack data/train shards/train
+  segan-data pack data/train shards/train --shard-size 1GB
+  aws s3 sync shards/train s3://bucket/train      then data.speech=s3://bucket/train trains from it
+
+Sound goes into tar files as mono 16-bit FLAC, in a random order: channels are averaged, what
+exceeds full scale is scaled down (twins alike). Where there are pairs, they are packed together.
+Training reads such a folder wherever it reads a data directory, also from afar (s3://, gs://,
+https://), by way of a cache: SEGAN_CACHE says where, SEGAN_CACHE_GB how large (64). What can't be
+read is named and left out, and the exit status is 2. Shards are complete when index.json is there;
+that is written last."""
+
 SHOWN = 20  # problems of a directory
 
 
@@ -177,6 +190,18 @@ def _combine_options(own: argparse.ArgumentParser) -> None:
     _add_force(own)
 
 
+def _pack_options(own: argparse.ArgumentParser) -> None:
+    own.set_defaults(run=_pack)
+    add = own.add_argument
+    add("folder", type=Path, metavar="DIR", help="data directory")
+    add("out", type=Path, metavar="OUT", help="folder of shards to write")
+    add("--shard-size", type=_bytes, default="256MB", metavar="SIZE", help="about (256MB)")
+    add("--rate", type=_count, default=16000, metavar="HZ", help="of what is written (16000)")
+    add("--seed", type=_natural, default=0, metavar="N", help="of the order (0)")
+    add("-f", "--force", action="store_true", help="overwrite shards that are complete")
+    _add_jobs(own)
+
+
 COMMANDS = {
     "validate": ("find what is wrong with data directories", VALIDATE, _validate_options),
     "import": ("make a data directory of a folder of recordings", IMPORT, _import_options),
@@ -184,6 +209,7 @@ COMMANDS = {
     "subset": ("write a part of a data directory as another", SUBSET, _subset_options),
     "split": ("hold out some speakers of a data directory", SPLIT, _split_options),
     "combine": ("write several data directories as one", COMBINE, _combine_options),
+    "pack": ("write a data directory as shards, for object stores", PACK, _pack_options),
 }
 
 
@@ -209,6 +235,19 @@ def _natural(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
     return value
+
+
+def _bytes(text: str) -> int:
+    import re
+
+    match = re.fullmatch(r"([0-9.]+) *([kMGT]?)B?", text)
+    try:
+        size = round(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
+    except (TypeError, ValueError):
+        size = 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size as 256MB or 1GB")
+    return size
 
 
 def _names(text: str) -> list[str]:
@@ -360,6 +399,30 @@ def _combine(options: argparse.Namespace) -> int:
     for name in combine(options.folders, options.out):
         _say(f"{name} is left out: not all of them have it")
     return _report(options.out)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from segan import packing, shards
+
+    if shards.are_at(options.out) and not options.force:
+        raise ValueError(f"{options.out}: is there and complete; --force overwrites it")
+    left_out = packing.pack(
+        options.folder,
+        options.out,
+        options.shard_size,
+        options.rate,
+        options.seed,
+        _jobs(options),
+        _progress(),
+    )
+    for line in left_out:
+        _say(line)
+    found = shards.Shards(options.out, options.rate)
+    count = sum(shard["recordings"] for shard in found.shards)
+    sizes = f"{_counted(count, 'utterance')}, {sum(found.frames) / options.rate / 3600:.2f} hours"
+    lost = f"; {len(left_out)} left out" * bool(left_out)
+    print(f"{options.out}: {_counted(len(found.shards), 'shard')}, {sizes}{lost}")
+    return 2 if left_out else 0
 
 
 def _check_free(out: Path, force: bool, inputs: Sequence[Path]) -> None:
