@@ -266,7 +266,8 @@ class Stops:
     """
 
     def __init__(self):
-        self.group = dist.new_group(backend="gloo") if world() > 1 else None  # beside NCCL too
+        with exchange():
+            self.group = dist.new_group(backend="gloo") if world() > 1 else None  # beside NCCL too
         self.told, self.work = torch.zeros((), dtype=torch.long), None
 
     def any(self, number: int) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from time import monotonic
 
+ECHO = 1.0  # seconds
 STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,7 +26,7 @@ class Note:
     """The first signal since ``noted`` began: its ``number``, 0 where none has come."""
 
     def __init__(self):
-        self.number = 0
+        self.number, self.time = 0, 0.0
         self.ends_the_stretch = False
 
     @contextmanager
@@ -53,6 +55,9 @@ class Note:
 def noted():
     """Give the ``Note`` of the first SIGINT or SIGTERM; a second one acts as ever.
 
+    One that follows within a second is the same one, told by somebody else: by a queue, say, and by
+    torchrun.
+
     Only the main thread is sent signals: in another one the note stays empty.
     """
     note = Note()
@@ -62,9 +67,13 @@ def noted():
     before = {number: signal.getsignal(number) for number in STOP}
 
     def stop(number, frame):
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        note.take(number)
+        if note.number and monotonic() > note.time + ECHO:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            signal.raise_signal(number)
+        elif not note.number:
+            note.time = monotonic()
+            note.take(number)
 
     for number in STOP:
         signal.signal(number, stop)

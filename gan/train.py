@@ -162,7 +162,8 @@ def exits():
     try:
         yield
     except Interrupted as stop:
-        print(f"gan-train: {stop}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+            print(f"gan-train: {stop}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except distributed.Lost as lost:
         print(f"gan-train: {lost}", file=sys.stderr)

@@ -23,14 +23,28 @@ def received():
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def later(monkeypatch):
+    """Let a second signal come later than an echo of the first."""
+    monkeypatch.setattr(signals, "ECHO", -1)
+
+
 @BOTH
-def test_the_first_is_noted_and_the_second_acts_as_ever(received, number):
+def test_the_first_is_noted_and_the_second_acts_as_ever(received, later, number):
     with signals.noted() as note:
         assert note.number == 0
         signal.raise_signal(number)
         assert (note.number, received) == (number, [])
         signal.raise_signal(number)
     assert (note.number, received) == (number, [number])
+
+
+@BOTH
+def test_one_that_comes_right_after_is_the_same_one(received, number):
+    with signals.noted() as note:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
+    assert (note.number, received) == (signal.SIGTERM, [])
 
 
 def test_afterwards_all_signals_act_as_ever(received):
@@ -73,7 +87,7 @@ def test_after_a_stretch_signals_are_noted_again(received):
         assert note.number == signal.SIGTERM
 
 
-def test_a_second_signal_in_a_stretch_acts_as_ever(received):
+def test_a_second_signal_acts_as_ever_whatever_the_first_was(received, later):
     with signals.noted() as note:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
