@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from segan.generator import compress
+from segan.spectral import compress
 
 
 class SpectrumDiscriminator(nn.Module):

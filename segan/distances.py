@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segan.generator import compress
+from segan.spectral import compress
 
 
 def loudness_of(target: Tensor) -> Tensor:

@@ -7,14 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segan import paper
+from segan.spectral import SpectralGenerator
 
-# Shapes below: B waves, T samples, N frames, K = window // 2 + 1 bins, C channels.
+# Shapes below: B waves, T samples, N frames, K = window // 2 + 1 bins, Z bands, C channels.
 
-
-def compress(spectrum: Tensor, power: float) -> Tensor:
-    """Return ``|X|^power * exp(i angle X)``, smooth at 0. Any shape, complex in and out."""
-    energy = spectrum.real.square() + spectrum.imag.square() + 1e-12
-    return spectrum * energy ** ((power - 1) / 2)
+BANDS = ((16, 4), (8, 8), (8, 16))
+"""Bands of 4 bins (125 Hz) up to 2 kHz, of 8 up to 4 kHz, of 16 up to 8 kHz."""
 
 
 class Block(nn.Module):
@@ -37,23 +35,16 @@ class Block(nn.Module):
         return x + self.out(F.silu(y))
 
 
-class MaskGenerator(nn.Module):
-    """A wave cleaned by a complex mask on its power-compressed spectrum.
+class MaskGenerator(SpectralGenerator):
+    """A complex mask on the spectrum, by convolutions over time alone: small and quick.
 
-    ``(B, 1, T) -> (B, 1, T)`` for any ``T >= 1``, 16 kHz by default. Scaling the input scales the
-    output alike: the spectrum is divided by the root mean square of the surrounding ``level``
-    seconds before the network sees it. Every output sample depends on ``context`` samples on
-    either side at most, so a long wave may be enhanced in chunks with the same result.
+    ``(B, 1, T) -> (B, 1, T)``; what all such networks keep to is said of ``SpectralGenerator``.
 
     Args:
         channels: width of the blocks.
         dilations: dilation of each block, in frames.
         kernel: taps of each block's convolution.
-        window: samples of the analysis window (periodic Hann, square root).
-        hop: samples between frames.
-        power: exponent of the compression; the mask acts on the compressed spectrum.
-        level: seconds over which the level is taken.
-        rate: sample rate in Hz.
+        window, hop, power, level, rate: see ``SpectralGenerator``.
     """
 
     def __init__(
@@ -67,28 +58,17 @@ class MaskGenerator(nn.Module):
         level: float = 4.0,
         rate: int = 16000,
     ):
-        super().__init__()
-        self.rate, self.window, self.hop, self.power = rate, window, hop, power
+        super().__init__(sum(dilations) * (kernel // 2), window, hop, power, level, rate)
         bins = window // 2 + 1
-        self.level_frames = 2 * round(level * rate / hop / 2) + 1
-        self.register_buffer(
-            "taper", torch.hann_window(window, device="cpu").sqrt(), persistent=False
-        )
         self.enter = nn.Conv1d(3 * bins, channels, 1)
         self.blocks = nn.Sequential(*(Block(channels, kernel, d) for d in dilations))
         self.leave = nn.Conv1d(channels, 2 * bins, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        reach = sum(d * (kernel // 2) for d in dilations) + self.level_frames // 2
-        self.context = reach * hop + -(-2 * window // hop) * hop
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Return the estimate of the clean wave. ``(B, 1, T) -> (B, 1, T)``."""
-        spectrum = self.analysis(noisy[:, 0])  # (B, K, N) complex
-        level = self.level(spectrum)  # (B, 1, N)
-        compressed = compress(spectrum / level, self.power)
-        masked = compressed * self.mask(compressed)
-        return self.synthesis(compress(masked, 1 / self.power) * level, noisy.shape[-1])[:, None]
+    def estimate(self, compressed: Tensor) -> Tensor:
+        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
+        return compressed * self.mask(compressed)
 
     def mask(self, compressed: Tensor) -> Tensor:
         """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
@@ -97,32 +77,159 @@ class MaskGenerator(nn.Module):
         real, imaginary = x.chunk(2, dim=1)
         return torch.complex(1 + real, imaginary)
 
-    def level(self, spectrum: Tensor) -> Tensor:
-        """Return the local root mean square of the frames. ``(B, K, N) -> (B, 1, N)``."""
-        energy = (spectrum.real.square() + spectrum.imag.square()).mean(1, keepdim=True)
-        width = self.level_frames
-        energy = F.avg_pool1d(energy, width, 1, width // 2, count_include_pad=False)
-        return energy.sqrt() + 1e-8
 
-    def analysis(self, wave: Tensor) -> Tensor:
-        """Return the spectrum of zero-padded waves. ``(B, T) -> (B, K, N)``."""
-        hop, window = self.hop, self.window
-        tail = -wave.shape[-1] % hop + window - hop
-        wave = F.pad(wave.float(), (window - hop, tail))
-        return torch.stft(wave, window, hop, window=self.taper, center=False, return_complex=True)
+class Split(nn.Module):
+    """Bins gathered into bands, each by a linear map of its own.
 
-    def synthesis(self, spectrum: Tensor, length: int) -> Tensor:
-        """Return the wave of a spectrum made by ``analysis``. ``(B, K, N) -> (B, T)``."""
-        hop, window = self.hop, self.window
-        frames = torch.fft.irfft(spectrum, window, dim=1) * self.taper[:, None]  # (B, window, N)
-        total = (frames.shape[-1] - 1) * hop + window
-        wave = F.fold(frames, (1, total), (1, window), stride=(1, hop))[:, 0, 0]
-        start = window - hop
-        return wave[:, start : start + length] / (window / hop / 2)
+    Shape: ``(B, N, K - 1, D) -> (B, N, Z, C)``.
+    """
+
+    def __init__(self, features: int, channels: int, bands: tuple[tuple[int, int], ...]):
+        super().__init__()
+        self.sizes = [count * width for count, width in bands]
+        self.weights = nn.ParameterList(
+            torch.randn(count, width * features, channels) / (width * features) ** 0.5
+            for count, width in bands
+        )
+        self.bias = nn.Parameter(torch.zeros(sum(count for count, _ in bands), channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the bands. ``(B, N, K - 1, D) -> (B, N, Z, C)``."""
+        frames, parts = x.shape[:2], x.flatten(0, 1).split(self.sizes, dim=1)
+        pairs = zip(parts, self.weights, strict=True)
+        y = [torch.bmm(p.reshape(len(p), *w.shape[:2]).transpose(0, 1), w) for p, w in pairs]
+        y = torch.cat(y).transpose(0, 1).contiguous()  # (B N, Z, C)
+        return (y + self.bias.to(y.dtype)).unflatten(0, frames)
+
+
+class Join(nn.Module):
+    """Bands taken apart into bins, each by a linear map of its own; zero before training.
+
+    Shape: ``(B, N, Z, C) -> (B, N, K - 1, D)``.
+    """
+
+    def __init__(self, channels: int, features: int, bands: tuple[tuple[int, int], ...]):
+        super().__init__()
+        self.counts, self.features = [count for count, _ in bands], features
+        self.weights = nn.ParameterList(
+            torch.zeros(count, channels, width * features) for count, width in bands
+        )
+        self.biases = nn.ParameterList(
+            torch.zeros(count, 1, width * features) for count, width in bands
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the bins. ``(B, N, Z, C) -> (B, N, K - 1, D)``."""
+        frames, parts = x.shape[:2], x.flatten(0, 1).transpose(0, 1).split(self.counts)
+        maps = zip(parts, self.weights, self.biases, strict=True)
+        y = [torch.baddbmm(b.to(p.dtype), p, w).transpose(0, 1).flatten(1) for p, w, b in maps]
+        return torch.cat(y, dim=1).unflatten(1, (-1, self.features)).unflatten(0, frames)
+
+
+class Near(nn.Module):
+    """What is added from neighboring frames and bands: a 3 x 3 convolution, dilated over time.
+
+    Shape: ``(B, N, Z, C) -> (B, N, Z, C)``. An output frame depends on ``dilation`` frames on
+    either side; ``causal``: on twice as many before it, and none after.
+    """
+
+    def __init__(self, channels: int, dilation: int, causal: bool):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.past, around = (2 * dilation, 0) if causal else (0, dilation)
+        self.mix = nn.Conv2d(channels, channels, 3, padding=(around, 1), dilation=(dilation, 1))
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus what the block adds."""
+        y = self.norm(x)
+        if self.past:
+            y = F.pad(y, (0, 0, 0, 0, self.past, 0))
+        y = self.mix(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # memory stays in order
+        return x + self.out(F.silu(y))
+
+
+class Across(nn.Module):
+    """What is added from all bands of the same frame, through a narrow dense layer.
+
+    Shape: ``(B, N, Z, C) -> (B, N, Z, C)``.
+    """
+
+    def __init__(self, channels: int, bands: int, narrow: int, hidden: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.down = nn.Linear(channels, narrow)
+        self.mix = nn.Linear(bands * narrow, hidden)
+        self.back = nn.Linear(hidden, bands * narrow)
+        self.up = nn.Linear(narrow, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus what the block adds."""
+        y = self.down(self.norm(x)).flatten(2)  # (B, N, Z * narrow)
+        y = self.back(F.silu(self.mix(y))).unflatten(2, (x.shape[2], -1))
+        return x + self.up(F.silu(y))
+
+
+class BandGenerator(SpectralGenerator):
+    """A complex mask on the spectrum, by a network over time and bands.
+
+    The bins are gathered into bands, narrow ones below. Blocks that look at near frames and bands,
+    with weights that all bands share, take turns with blocks that look across all bands of a frame.
+
+    ``(B, 1, T) -> (B, 1, T)``; what all such networks keep to is said of ``SpectralGenerator``.
+
+    Args:
+        channels: of each band.
+        dilations: of the convolutions over time, in frames, one for each pair of blocks.
+        narrow: channels of each band that the dense layer across the bands sees.
+        hidden: width of that layer.
+        bands: counts of bands and their widths in bins, from bin 1 upwards; bin 0 follows bin 1.
+        causal: no look-ahead but the window's, 32 ms.
+        window, hop, power, level, rate: see ``SpectralGenerator``.
+    """
+
+    def __init__(
+        self,
+        channels: int = 48,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4),
+        narrow: int = 8,
+        hidden: int = 256,
+        bands: tuple[tuple[int, int], ...] = BANDS,
+        causal: bool = False,
+        window: int = 512,
+        hop: int = 256,
+        power: float = 0.3,
+        level: float = 2.0,
+        rate: int = 16000,
+    ):
+        if sum(count * width for count, width in bands) != window // 2:
+            raise ValueError(f"bands {bands}: they must hold {window // 2} bins, window // 2")
+        reach = sum(dilations) * (2 if causal else 1)
+        super().__init__(reach, window, hop, power, level, rate, causal)
+        self.enter = Split(3, channels, bands)
+        count = sum(count for count, _ in bands)
+        self.blocks = nn.Sequential()
+        for dilation in dilations:
+            self.blocks.append(Near(channels, dilation, causal))
+            self.blocks.append(Across(channels, count, narrow, hidden))
+        self.norm = nn.LayerNorm(channels)
+        self.leave = Join(channels, 2, bands)
+
+    def estimate(self, compressed: Tensor) -> Tensor:
+        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
+        return compressed * self.mask(compressed)
+
+    def mask(self, compressed: Tensor) -> Tensor:
+        """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
+        x = compressed.transpose(1, 2)[:, :, 1:]  # (B, N, K - 1)
+        x = self.enter(torch.stack([x.abs(), x.real, x.imag], dim=-1))  # (B, N, Z, C)
+        x = self.leave(F.silu(self.norm(self.blocks(x)))).float()  # (B, N, K - 1, 2)
+        x = torch.cat([x[:, :, :1], x], dim=2).transpose(1, 2)  # (B, K, N, 2)
+        return torch.complex(1 + x[..., 0], x[..., 1])
 
 
 KINDS = {
     f"{kind.__module__}.{kind.__name__}": kind
-    for kind in (MaskGenerator, paper.Generator, paper.GeneratorPlus)
+    for kind in (BandGenerator, MaskGenerator, paper.Generator, paper.GeneratorPlus)
 }
 """The networks that a weights file may ask for."""

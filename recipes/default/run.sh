@@ -44,7 +44,7 @@ train() {
   local name=$1
   shift
   gan-train "system=$name" data=mixtures data.speech=data/speech data.noise=data/noise \
-    "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
+    data.seconds=2 "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
 }
 
 if begin 1 "16 kHz, and what is clean enough to learn from" data/.done "$speech $noise"; then
@@ -57,7 +57,8 @@ fi
 settings="$device $precision $train_options"
 if begin 2 "the generator alone, then with its discriminator" exp/.trained "$settings"; then
   train default_start
-  train default trainer.seed=1 init.generator=exp/default_start/generator.safetensors
+  train default trainer.seed=1 "data.snr=[-5,30]" \
+    init.generator=exp/default_start/generator.safetensors
   finish
 fi
 

@@ -5,7 +5,8 @@ import torch
 
 from gan import checkpoint
 from segan.discriminator import SpectrumDiscriminator
-from segan.generator import KINDS, MaskGenerator, compress
+from segan.generator import KINDS, MaskGenerator
+from segan.spectral import compress
 
 SMALL = {"channels": 16, "dilations": (1, 2), "level": 0.2}
 

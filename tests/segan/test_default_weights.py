@@ -1,0 +1,61 @@
+"""What the weights in the package do to the project's own examples."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from segan import load
+from segan.metrics import evaluate
+
+SPEECH = Path(__file__).parents[2] / "egs" / "speech"
+
+
+@pytest.fixture(scope="module")
+def enhance():
+    """The default, on a wave of 16 kHz."""
+    enhancer = load("default", "cpu")
+    return lambda wave: enhancer(wave, 16000)
+
+
+def read(name):
+    wave, rate = soundfile.read(SPEECH / name, dtype="float32")
+    assert rate == 16000
+    return wave
+
+
+@pytest.mark.parametrize("name", ["babble.wav", "keyboard.wav", "traffic.wav"])
+def test_noise_is_taken_away_by_a_decibel_at_least(enhance, name):
+    clean, noisy = read(f"clean/{name}"), read(f"noisy/{name}")
+    before, after = (
+        evaluate(clean, wave, 16000, ["si_sdr"])["si_sdr"] for wave in (noisy, enhance(noisy))
+    )
+    assert after > before + 1
+
+
+def test_speech_stays_as_intelligible_as_it_was_and_sounds_better(enhance):
+    clean, noisy = read("clean.wav"), read("noisy.wav")
+    before, after = (
+        evaluate(clean, wave, 16000, ["pesq", "stoi"]) for wave in (noisy, enhance(noisy))
+    )
+    assert after["stoi"] > before["stoi"] - 0.01
+    assert after["pesq"] > before["pesq"] + 0.3
+
+
+@pytest.mark.parametrize("name", ["babble.wav", "keyboard.wav", "traffic.wav"])
+def test_clean_speech_passes_almost_untouched(enhance, name):
+    clean = read(f"clean/{name}")
+    scores = evaluate(clean, enhance(clean), 16000, ["pesq", "si_sdr"])
+    assert scores["pesq"] > 4.2 and scores["si_sdr"] > 15
+
+
+@pytest.mark.parametrize("decibel", [-60, -30])
+def test_the_level_does_not_matter(enhance, decibel):
+    noisy, gain = read("noisy/traffic.wav"), np.float32(10 ** (decibel / 20))
+    loud = enhance(noisy)
+    np.testing.assert_allclose(enhance(gain * noisy) / gain, loud, atol=1e-3 * np.abs(loud).max())
+
+
+def test_silence_stays_silence(enhance):
+    assert np.abs(enhance(np.zeros(8000, np.float32))).max() == 0

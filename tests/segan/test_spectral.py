@@ -1,0 +1,106 @@
+"""The generator over time and bands, and what every generator on the spectrum keeps to."""
+
+import pytest
+import torch
+
+from gan import checkpoint
+from segan.generator import KINDS, BandGenerator
+
+SMALL = {"channels": 8, "dilations": (1, 3), "narrow": 2, "hidden": 16, "level": 0.2}
+BOTH = pytest.mark.parametrize("causal", [False, True])
+
+
+def trained(seed=0, **options):
+    """A small generator whose mask is no longer the identity."""
+    torch.manual_seed(seed)
+    network = BandGenerator(**{**SMALL, **options})
+    for weight in network.leave.weights:
+        torch.nn.init.normal_(weight, std=0.1)
+    return network.eval().requires_grad_(False)
+
+
+def test_default_has_the_parameters_that_its_card_says():
+    assert sum(p.numel() for p in BandGenerator().parameters()) == 1_309_472
+
+
+@BOTH
+@pytest.mark.parametrize("length", [1, 2, 255, 256, 257, 511, 513, 4000])
+def test_untrained_it_is_the_identity_at_any_length(length, causal):
+    wave = torch.randn(2, 1, length)
+    network = BandGenerator(**SMALL, causal=causal)
+    torch.testing.assert_close(network(wave), wave, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [10.0, 0.1, 1e-3])
+def test_scaling_the_input_scales_the_output(scale):
+    network, wave = trained(), torch.randn(1, 1, 8000)
+    torch.testing.assert_close(network(scale * wave), scale * network(wave), atol=0, rtol=0.02)
+
+
+@BOTH
+def test_silence_stays_silence(causal):
+    assert trained(causal=causal)(torch.zeros(1, 1, 4000)).abs().max() == 0
+
+
+@BOTH
+def test_context_is_all_that_an_output_depends_on(causal):
+    network = trained(causal=causal)
+    middle = 40 * network.hop
+    wave = torch.randn(1, 1, 2 * middle)
+    reference = network(wave)
+    far, near = wave.clone(), wave.clone()
+    far[..., middle + network.context :] += 1
+    far[..., : middle - network.context] += 1
+    near[..., middle - 4 * network.hop] += 1
+    torch.testing.assert_close(network(far)[..., middle], reference[..., middle])
+    assert (network(near)[..., middle] - reference[..., middle]).abs() > 1e-6
+
+
+@BOTH
+def test_a_chunk_with_its_context_equals_the_whole(causal):
+    network = trained(causal=causal)
+    c, hop = network.context, network.hop
+    wave = torch.randn(1, 1, 2 * c + 60 * hop)
+    start, end = c + 10 * hop, c + 30 * hop
+    chunk = network(wave[..., start - c : end + c])[..., c : c + end - start]
+    torch.testing.assert_close(chunk, network(wave)[..., start:end], atol=1e-5, rtol=1e-4)
+
+
+@BOTH
+def test_causal_is_to_hear_no_more_than_a_window_ahead(causal):
+    network, middle = trained(causal=causal), 30 * 256
+    wave = torch.randn(1, 1, 2 * middle)
+    changed = wave.clone()
+    changed[..., middle + network.window :] += 1
+    difference = (network(changed) - network(wave))[..., :middle].abs().max()
+    assert (difference < 1e-5) == causal
+
+
+def test_a_band_hears_its_neighbors_and_those_far_away():
+    network = trained()
+    spectrum = torch.randn(1, 257, 9, dtype=torch.complex64)
+    changed = spectrum.clone()
+    changed[:, 1:5, 4] += 1  # the lowest band of one frame
+    moved = (network.mask(changed) - network.mask(spectrum)).abs().amax((0, 2))
+    assert (moved > 1e-6).all()
+
+
+def test_gradients_reach_every_parameter():
+    network = BandGenerator(**SMALL)
+    for weight in network.leave.weights:
+        torch.nn.init.normal_(weight, std=0.05)
+    network(torch.randn(2, 1, 4000)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_bands_that_leave_bins_out_are_refused():
+    with pytest.raises(ValueError, match="must hold 256 bins"):
+        BandGenerator(**SMALL, bands=((16, 4), (8, 8)))
+
+
+def test_exported_and_loaded_it_gives_the_same_samples(tmp_path):
+    network, wave = trained(), torch.randn(1, 1, 4000)
+    config = {"_target_": "segan.generator.BandGenerator", **SMALL}
+    checkpoint.export(tmp_path / "model", network, config)
+    assert torch.equal(checkpoint.load_network(tmp_path / "model", KINDS)(wave), network(wave))
