@@ -317,17 +317,22 @@ class Trainer:
         Not before the first step, in which a network may take its reference.
         """
         if self.speed.together:
-            ways = []
-            for self.game.together in (False, True):
-                with self.trial(), torch.autocast(self.device.type, enabled=False):
-                    ways.append([*self.losses_of(batch), *(b.clone() for b in self.game.buffers())])
-            self.game.together = all(distributed.gather(same(*ways)))
+            self.game.together = all(distributed.gather(self.agrees_together(batch)))
         if self.to_compile:
             with self.trial():
                 own = compiled(self.to_compile, self.speed.graphs, lambda: self.losses_of(batch))
             if failure := max(distributed.gather(own)):
                 uncompiled(self.to_compile, failure)
         return True
+
+    def agrees_together(self, batch: Batch) -> bool:
+        """Return whether real and fake in one pass come to what two passes do, in float32."""
+        chosen, self.autocast_type, ways = self.autocast_type, None, []
+        for self.game.together in (False, True):
+            with self.trial():
+                ways.append([*self.losses_of(batch), *(b.clone() for b in self.game.buffers())])
+        self.autocast_type = chosen
+        return same(*ways)
 
     @contextmanager
     def trial(self):
@@ -337,12 +342,13 @@ class Trainer:
 
     def losses_of(self, batch: Batch) -> list[Tensor]:
         """Return the losses of all turns, after a backward pass of each that nothing comes of."""
-        play, losses = self.play(batch), []
-        for name, turn in self.game.turns().items():
+        play, losses, turns = self.play(batch), [], self.game.turns()
+        for name, turn in turns.items():
             with self.autocast():
                 own = turn.losses(batch, play)
                 total = self.players[name].total(own, self.step_number)
-            total.backward(inputs=self.parameters[name], retain_graph=True)
+            keep = name != list(turns)[-1]
+            total.backward(inputs=self.parameters[name], retain_graph=keep)
             losses += [loss.detach() for loss in own.values()]
         return losses
 

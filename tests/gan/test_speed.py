@@ -179,6 +179,10 @@ def test_real_and_fake_together_train_as_apart(game):
     assert_close(weights(apart), weights(together))
 
 
+def test_a_trial_is_in_full_precision():
+    assert trained(translation(), {"together": True}, precision="bf16").game.together
+
+
 def generation():
     torch.manual_seed(1)
 
