@@ -209,6 +209,8 @@ class Trainer:
 
     def step(self, batches: list[Batch]) -> None:
         """Let every player whose turn is due take it, on the same batches."""
+        if self.speed.graphs and self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # what graphs gave before may go
         turns = self.game.turns()
         due = [name for name in turns if self.step_number % self.players[name].every == 0]
         shared = self.play(batches[0]) if len(batches) == 1 else None
