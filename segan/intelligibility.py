@@ -1,4 +1,4 @@
-"""Short-time objective intelligibility, differentiable: what STOI hears, as a distance to train with.
+"""Short-time objective intelligibility, differentiable: what STOI hears, to train with.
 
 Taal, Hendriks, Heusdens and Jensen 2011: correlations of band envelopes over 384 ms. The frames and
 bands of the paper at any rate, without resampling to 10 kHz; pauses weigh nothing instead of being
@@ -49,7 +49,8 @@ class Unintelligibility(nn.Module):
 
     def envelopes(self, wave: Tensor) -> Tensor:
         """Return the envelopes of all segments. ``(B, 1, T) -> (B, Z, S, M)``."""
-        wave = wave[:, 0].float() / (wave.float().square().mean((1, 2)).sqrt()[:, None] + 1e-5)
+        wave = wave[:, 0].float()
+        wave = wave / (wave.square().mean(1, keepdim=True) + 1e-10).sqrt()
         spectrum = torch.stft(
             wave,
             self.size,

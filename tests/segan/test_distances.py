@@ -4,21 +4,29 @@ import numpy as np
 import pytest
 import torch
 from pesq import pesq
+from pystoi import stoi
 from scipy.stats import spearmanr
 
 from segan.distances import CompressedSpectrum, RelativeL1
 from segan.disturbance import PerceptualDisturbance, bark
+from segan.intelligibility import Unintelligibility
 
-ALL = [RelativeL1(), CompressedSpectrum(), CompressedSpectrum((256, 1024)), PerceptualDisturbance()]
+ALL = [
+    RelativeL1(),
+    CompressedSpectrum(),
+    CompressedSpectrum((256, 1024)),
+    PerceptualDisturbance(),
+    Unintelligibility(),
+]
 
 
-def voice(seed=0, seconds=2.0, rate=16000):
-    """A made voice: harmonics with a gliding pitch, gated into syllables."""
+def voice(seed=0, seconds=2.0, rate=16000, pause=0.0):
+    """A made voice: harmonics with a gliding pitch, in syllables with ``pause`` between them."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * time + seed)) / rate
     wave = sum(np.sin(k * phase) / k**1.2 for k in range(1, 30))
-    gate = np.clip(np.sin(2 * np.pi * 3 * time + rng.uniform(0, 6)), 0, 1)
+    gate = np.clip(np.sin(2 * np.pi * 3 * time + rng.uniform(0, 6)), pause, 1)
     return 0.1 * wave * gate
 
 
@@ -85,3 +93,21 @@ def test_disturbance_ranks_as_pesq_does():
 def test_bark_is_the_published_scale():
     hertz, published = torch.tensor([100.0, 510.0, 1000.0, 4000.0]), [0.77, 5.0, 8.53, 17.46]
     np.testing.assert_allclose(bark(hertz), published, atol=0.1)
+
+
+@pytest.mark.parametrize("snr", [-5, 5, 15])
+def test_unintelligibility_is_what_stoi_lacks_to_one(snr):
+    target = voice(3, pause=0.1)  # real pauses are cut out by the one, weighted by the other
+    noise = np.random.default_rng(snr + 9).standard_normal(len(target))
+    noise *= np.linalg.norm(target) / np.linalg.norm(noise) * 10 ** (-snr / 20)
+    distance = float(Unintelligibility()(tensor(target + noise), tensor(target)))
+    assert 1 - distance == pytest.approx(stoi(target, target + noise, 16000), abs=0.02)
+
+
+def test_unintelligibility_does_not_count_pauses():
+    target = np.concatenate([voice(0, 1.0, pause=0.2), np.zeros(16000)])
+    noise = 0.01 * np.random.default_rng(0).standard_normal(16000)
+    estimate = np.concatenate([target[:16000], noise])
+    distance = Unintelligibility()
+    assert float(distance(tensor(estimate), tensor(target))) < 0.25
+    assert float(distance(tensor(estimate[:16000]), tensor(target[:16000]))) < 1e-6
