@@ -7,6 +7,7 @@ from pesq import pesq
 from pystoi import stoi
 from scipy.stats import spearmanr
 
+from segan.discriminator import PesqScore, ScoreDiscriminator
 from segan.distances import CompressedSpectrum, RelativeL1
 from segan.disturbance import PerceptualDisturbance, bark
 from segan.intelligibility import Unintelligibility
@@ -111,3 +112,24 @@ def test_unintelligibility_does_not_count_pauses():
     distance = Unintelligibility()
     assert float(distance(tensor(estimate), tensor(target))) < 0.25
     assert float(distance(tensor(estimate[:16000]), tensor(target[:16000]))) < 1e-6
+
+
+def test_scores_are_shares_of_the_best_pesq_where_there_is_speech():
+    clean = voice(0)
+    noisy = clean + 0.02 * np.random.default_rng(0).standard_normal(len(clean))
+    silence = np.zeros(len(clean))
+    scores = PesqScore()(tensor(clean, noisy, silence), tensor(clean, clean, silence))
+    noisy, clean = noisy.astype(np.float32), clean.astype(np.float32)
+    assert float(scores[0]) == pytest.approx(1, abs=1e-3)
+    assert 1 + 3.644 * float(scores[1]) == pytest.approx(pesq(16000, clean, noisy, "wb"), abs=1e-3)
+    assert scores[2].isnan()
+
+
+def test_predicted_scores_begin_by_ranking_as_pesq_does():
+    torch.manual_seed(0)
+    judge, clean = ScoreDiscriminator(channels=(2, 2)).eval(), tensor(voice(0))
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * clean.std()
+    with torch.no_grad():
+        scores = [float(judge(clean + share * noise, given=clean)) for share in (1, 0.3, 0.1, 0)]
+    assert scores == sorted(scores)
+    assert 0 < scores[0] and scores[-1] < 1
