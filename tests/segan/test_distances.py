@@ -132,4 +132,4 @@ def test_predicted_scores_begin_by_ranking_as_pesq_does():
     with torch.no_grad():
         scores = [float(judge(clean + share * noise, given=clean)) for share in (1, 0.3, 0.1, 0)]
     assert scores == sorted(scores)
-    assert 0 < scores[0] and scores[-1] < 1
+    assert scores[0] > 0 and scores[-1] < 1
