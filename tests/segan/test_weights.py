@@ -6,17 +6,25 @@ import numpy as np
 import pytest
 import soundfile
 
+import segan
 from segan import load
 from segan.metrics import evaluate
 
 SPEECH = Path(__file__).parents[2] / "egs" / "speech"
+WEIGHTS = Path(segan.__file__).parent / "weights"
+MODELS = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
-@pytest.fixture(scope="module")
-def enhance():
-    """The default, on a wave of 16 kHz."""
-    enhancer = load("default", "cpu")
+@pytest.fixture(scope="module", params=MODELS)
+def enhance(request):
+    """Every model in the package, on a wave of 16 kHz."""
+    enhancer = load(request.param, "cpu")
     return lambda wave: enhancer(wave, 16000)
+
+
+def test_the_package_carries_no_more_than_it_promises():
+    assert "default" in MODELS
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 20e6
 
 
 def read(name):
@@ -50,11 +58,12 @@ def test_clean_speech_passes_almost_untouched(enhance, name):
     assert scores["pesq"] > 4.2 and scores["si_sdr"] > 15
 
 
-@pytest.mark.parametrize("decibel", [-60, -30])
+@pytest.mark.parametrize("decibel", [-60, 0])
 def test_the_level_does_not_matter(enhance, decibel):
     noisy, gain = read("noisy/traffic.wav"), np.float32(10 ** (decibel / 20))
-    loud = enhance(noisy)
-    np.testing.assert_allclose(enhance(gain * noisy) / gain, loud, atol=1e-3 * np.abs(loud).max())
+    noisy /= np.abs(noisy).max()
+    half = enhance(noisy / 2) * 2
+    np.testing.assert_allclose(enhance(gain * noisy) / gain, half, atol=1e-3 * np.abs(half).max())
 
 
 def test_silence_stays_silence(enhance):
