@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# How the weights in the package were made: from folders of speech and noise to
-# segan/weights/default.safetensors and its scores.
+# How the weights in the package are made: from folders of speech and noise to exp/MODEL.safetensors
+# and its scores, MODEL being default, quality and streaming. segan/weights/model_card.md says what
+# was done otherwise for those that are there.
 #
 #   ./run.sh --speech DIR --noise DIR --dev DIR
 #
-# Stages: 1 data directories  2 train  3 half precision  4 score
+# Stages: 1 data directories  2 train default  3 grow and train quality and streaming
+#         4 half precision  5 score
 #
 # Options, with their defaults
-#   --stage 1 --stop-stage 4
+#   --stage 1 --stop-stage 5
 #   --speech DIR          a folder for each corpus, files named SPEAKER_*.EXT at any rate
 #   --noise DIR           any tree of recordings
 #   --dev DIR             clean/ and noisy/ with the same names, for the scores
@@ -22,7 +24,7 @@ called_from=$PWD
 cd "$(dirname "$0")"
 
 stage=1
-stop_stage=4
+stop_stage=5
 speech=
 noise=
 dev=
@@ -44,7 +46,8 @@ train() {
   local name=$1
   shift
   gan-train "system=$name" data=mixtures data.speech=data/speech data.noise=data/noise \
-    data.seconds=2 "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
+    data.seconds=2 "data.snr=[-5,30]" "trainer.device=$device" "trainer.precision=$precision" \
+    "$@" $train_options
 }
 
 if begin 1 "16 kHz, and what is clean enough to learn from" data/.done "$speech $noise"; then
@@ -55,21 +58,40 @@ if begin 1 "16 kHz, and what is clean enough to learn from" data/.done "$speech 
 fi
 
 settings="$device $precision $train_options"
-if begin 2 "the generator alone, then with its discriminator" exp/.trained "$settings"; then
-  train default_start
-  train default trainer.seed=1 "data.snr=[-5,30]" \
-    init.generator=exp/default_start/generator.safetensors
+if begin 2 "the generator alone" exp/.default "$settings" data/.done; then
+  train default_start trainer.steps=12000
   finish
 fi
 
-if begin 3 "half precision, for the package" exp/.embedded "" exp/.trained; then
-  python local/embed.py exp/default/generator.safetensors exp/default.safetensors
+grow() {
+  local name=$1
+  shift
+  python local/grow.py exp/default_start/generator.safetensors "exp/$name.init.safetensors" "$@"
+}
+
+if begin 3 "from it, a larger one and a causal one" exp/.grown "$settings" exp/.default; then
+  grow quality channels=96 narrow=16 "dilations=[1,2,4,8,16,1,2,4,8,16,32,1]"
+  train quality_start trainer.seed=1 init.generator=exp/quality.init.safetensors
+  grow streaming causal=true
+  train streaming trainer.seed=2 init.generator=exp/streaming.init.safetensors
   finish
 fi
 
-if begin 4 "scores" exp/.scored "$dev" exp/.embedded; then
+if begin 4 "half precision, for the package" exp/.embedded "" exp/.grown; then
+  for pair in default_start:default quality_start:quality streaming:streaming; do
+    python local/embed.py "exp/${pair%:*}/generator.safetensors" "exp/${pair#*:}.safetensors"
+  done
+  finish
+fi
+
+if begin 5 "scores" exp/.scored "$dev" exp/.embedded; then
   [ -n "$dev" ] || die "--dev: needed for the scores"
-  segan-enhance --model exp/default.safetensors "$dev/noisy" -o exp/enhanced --force --jobs "$jobs"
-  segan-evaluate "$dev/clean" exp/enhanced --noisy "$dev/noisy" --out exp/scores --force
+  for model in default quality streaming; do
+    segan-enhance --model "exp/$model.safetensors" "$dev/noisy" -o "exp/enhanced/$model" --force \
+      --jobs "$jobs"
+    segan-evaluate "$dev/clean" "exp/enhanced/$model" --noisy "$dev/noisy" --out "exp/scores/$model" \
+      --force
+    python local/examine.py "exp/$model.safetensors" "$dev" | tee "exp/scores/$model/examined.md"
+  done
   finish
 fi
