@@ -11,9 +11,9 @@ Nothing heavy is imported before one of the names below is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segan.enhance import Enhancer, load
+    from segan.enhance import Enhancer, attenuation_limit, load
 
-__all__ = ["Enhancer", "__version__", "load"]
+__all__ = ["Enhancer", "__version__", "attenuation_limit", "load"]
 
 
 def __getattr__(name: str) -> Any:
