@@ -259,11 +259,13 @@ def enhance_file(
     message that names the file, and leaves nothing behind.
     """
     seconds = 0.0
+    if job.mine:
+        remove_parts(job)
     with ExitStack() as stack:
         source = job.source or stack.enter_context(_standard_input())
         sound = stack.enter_context(audio.open_audio(source, options.raw, job.name))
         form, target = _destination(sound, job, options)
-        part = stack.enter_context(_replacing(target, job.mine) if target else _standard_output())
+        part = stack.enter_context(_replacing(target) if target else _standard_output())
         file = stack.enter_context(audio.Writer(part, form))
         blocks = audio.samples(sound, job.name)
         for block in enhancer.stream(blocks, form.rate, options.keep):
@@ -308,15 +310,9 @@ def _check_free(job: Job, target: Path | None, force: bool) -> None:
 
 
 @contextmanager
-def _replacing(target: Path, mine: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``target``, moved there if all goes well, removed if not.
-
-    ``mine``: those that a killed program left of this target are removed too.
-    """
-    stem = f".segan-{hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:8]}"
-    if mine:
-        _remove_parts(target.parent, stem)
-    part = target.with_name(f"{stem}-{secrets.token_hex(6)}.part")
+def _replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``, moved there if all goes well, removed if not."""
+    part = target.with_name(f"{_part_stem(target)}-{secrets.token_hex(6)}.part")
     try:
         _create(part)
         yield part
@@ -326,8 +322,13 @@ def _replacing(target: Path, mine: bool = False) -> Iterator[Path]:
             part.unlink()
 
 
-def _remove_parts(folder: Path, stem: str) -> None:
-    for left in folder.glob(f"{stem}-*.part"):
+def _part_stem(target: Path) -> str:
+    return f".segan-{hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:8]}"
+
+
+def remove_parts(job: Job) -> None:
+    """Remove the temporary files that killed processes left of a job."""
+    for left in job.target.parent.glob(f"{_part_stem(job.target)}-*.part") if job.target else ():
         with suppress(OSError):  # still open on Windows, in a process that is about to end
             left.unlink()
 
@@ -426,10 +427,18 @@ def in_processes(
     """
     waiting = iter(jobs)
     while lost := (yield from _until_lost(count, 2 * count, waiting, options, heard)):
+        for job in lost:
+            remove_parts(job)
         suspects = iter(lost)
         while guilty := (yield from _until_lost(1, 1, suspects, options, heard)):
-            line = f"{guilty[0].name}: its process was killed; fewer --jobs need less memory"
-            yield Outcome(None, 0.0, [], line, job=guilty[0])
+            yield killed(guilty[0])
+
+
+def killed(job: Job) -> Outcome:
+    """Return what came of a job whose process was killed, and remove what it left."""
+    remove_parts(job)
+    line = f"{job.name}: its process was killed; fewer --jobs need less memory"
+    return Outcome(None, 0.0, [], line, job=job)
 
 
 def _until_lost(

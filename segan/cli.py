@@ -161,9 +161,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[list, list[str]]:
 
     given = [bool(arguments.input), arguments.list is not None, arguments.wav_scp is not None]
     if sum(given) != 1:
-        raise ValueError(
-            "one kind of input is needed: INPUT, --list FILE or --wav-scp FILE; --help"
-        )
+        raise ValueError("one kind of input is needed: INPUT, --list FILE or --wav-scp FILE")
     if arguments.wav_scp is not None:
         return lists.plan_kaldi(arguments.wav_scp, arguments.output, arguments.force)
     if arguments.list is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segan.batch import Job, Options, Outcome, attempt
+from segan.batch import Job, Options, Outcome, attempt, killed
 
 GRACE = 10.0  # seconds that an actor has to remove what it is writing
 ADDRESS = re.compile(r"auto|local|(ray://)?[\w.-]+:\d+|ray://.+")
@@ -45,7 +45,8 @@ def in_cluster(
         options: how they are enhanced; the device is chosen by each actor.
         heard: is told the seconds of each file.
 
-    An actor that dies is started again; the job that it was at has failed.
+    An actor that dies is started again; the job that it was at has failed. Raises OSError where
+    there is no such cluster and where an actor cannot start.
     """
     import ray
 
@@ -55,7 +56,7 @@ def in_cluster(
         )
         options = options._replace(model=_shared(options.model))
         actors = [kind.remote(options) for _ in range(count)]
-        flying = {actor.ready.remote(): (actor, None) for actor in actors}
+        flying = {_start(actor): (actor, None) for actor in actors}
         try:
             yield from _done(ray, flying, iter(jobs), heard)
         finally:
@@ -68,18 +69,25 @@ def _done(ray, flying: dict, jobs: Iterator[Job], heard: Callable) -> Iterator[O
     while left or any(job for _, job in flying.values()):
         (ref,), _ = ray.wait(list(flying), num_returns=1)
         actor, job = flying.pop(ref)
-        outcome = _outcome(ray, ref, job)
-        following = next(jobs, None)
-        if following:
+        outcome, alive = _outcome(ray, ref, job)
+        if not alive:
+            flying[_start(actor)] = actor, None
+        elif following := next(jobs, None):
             flying[actor.work.remote(_absolute(following))] = actor, following
-        left = left and following is not None
+        else:
+            left = False
         if outcome:
             heard(outcome.seconds)
             yield outcome
 
 
-def _outcome(ray, ref, job: Job | None) -> Outcome | None:
-    """Return what came of a job, by the name under which it was given; None of an actor's start."""
+def _start(actor):
+    """Return what is there when an actor is ready, for the first time or again."""
+    return actor.ready.options(max_task_retries=-1).remote()
+
+
+def _outcome(ray, ref, job: Job | None) -> tuple[Outcome | None, bool]:
+    """Return what came of a job, None of an actor's start, and whether the actor lives."""
     try:
         outcome = ray.get(ref)
     except ray.exceptions.RayActorError as error:
@@ -88,17 +96,28 @@ def _outcome(ray, ref, job: Job | None) -> Outcome | None:
             raise OSError(
                 f"--ray: an actor cannot start ({reason}); `ray logs` says more"
             ) from None
-        line = f"{job.name}: its process was killed; fewer --jobs need less memory"
-        return Outcome(None, 0.0, [], line, job=job)
-    return outcome and outcome._replace(job=job, target=_as_given(outcome.target, job))
-
-
-def _as_given(target: Path | None, job: Job) -> Path | None:
-    return target and job.target.with_name(target.name)
+        return killed(job), False
+    return outcome and _as_given(outcome, job), True
 
 
 def _absolute(job: Job) -> Job:
+    """Return a job for a process that works in another folder."""
     return job._replace(source=Path(os.path.abspath(job.source)), target=job.target.absolute())
+
+
+def _as_given(outcome: Outcome, job: Job) -> Outcome:
+    """Return an outcome by the names under which the job was given."""
+    far = _absolute(job)
+    names = {str(far.source): job.name, str(far.target): str(job.target)}
+
+    def near(line: str | None) -> str | None:
+        for name, given in names.items():
+            line = line and line.replace(name, given)
+        return line
+
+    target = outcome.target and job.target.with_name(outcome.target.name)
+    notes = [near(note) for note in outcome.notes]
+    return outcome._replace(job=job, target=target, notes=notes, error=near(outcome.error))
 
 
 def _shared(model: str) -> str:
@@ -118,6 +137,8 @@ def _connected(ray, place: str, cpus: int) -> Iterator[None]:
     signal.signal(signal.SIGTERM, terminate)  # Ray's own would leave half-written files
     try:
         yield
+    except SystemExit:  # from the handler of SIGTERM; Ray makes its status a 1
+        raise SystemExit(128 + signal.SIGTERM) from None
     finally:
         ray.shutdown()
 
