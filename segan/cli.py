@@ -139,7 +139,8 @@ def _terminate(*_) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"segan-enhance: {line}", file=sys.stderr)
+    if sys.stderr is not None:  # print would take standard output then, where sound may go
+        print(f"segan-enhance: {line}", file=sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -287,7 +288,7 @@ def _load(options):
 def _report(outcome, bar, quiet: bool):
     """Print the lines of an outcome above the progress bar, and return it."""
     lines = [*([] if quiet else outcome.notes), *([outcome.error] if outcome.error else [])]
-    for line in lines:
+    for line in lines if sys.stderr is not None else ():
         bar.write(f"segan-enhance: {line}", file=sys.stderr)
     return outcome
 
@@ -329,11 +330,10 @@ def _progress(jobs: list, raw, quiet: bool):
     """Return a bar of seconds of audio, of files where there are many; on a terminal only."""
     from tqdm import tqdm
 
+    disable = True if quiet or sys.stderr is None else None
     if len(jobs) > MANY:
-        return tqdm(
-            unit=" files", total=len(jobs), file=sys.stderr, disable=True if quiet else None
-        )
-    bar = tqdm(unit=" s", unit_scale=True, file=sys.stderr, disable=True if quiet else None)
+        return tqdm(unit=" files", total=len(jobs), file=sys.stderr, disable=disable)
+    bar = tqdm(unit=" s", unit_scale=True, file=sys.stderr, disable=disable)
     if not bar.disable:
         bar.reset(total=sum(_seconds(job, raw) for job in jobs))
     return bar
