@@ -190,21 +190,28 @@ def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:
     start = time.perf_counter()
     with _journal(jobs, arguments, options) as journal:
         todo = _left(journal, jobs, arguments, tally)
-        with _progress(todo, options.raw, arguments.quiet) as bar:
-            heard = bar.update if len(todo) <= MANY else _ignore
-            handed = journal.handed_out(todo, options.force) if journal else todo
-            size = len(todo)
-            for outcome in _outcomes(enhancer, handed, size, arguments, options, heard):
-                if journal:
-                    journal.end(outcome)
-                tally.add(_report(outcome, bar, arguments.quiet))
-                if size > MANY:
-                    bar.update(1)
+        _work(enhancer, todo, journal, arguments, options, tally)
     if arguments.wav_scp is not None:
         _write_kaldi(arguments.output, tally)
     if not arguments.quiet:
         _say(tally.summary(time.perf_counter() - start))
     return 2 if tally.failed else 0
+
+
+def _work(enhancer, todo: list, journal, arguments: argparse.Namespace, options, tally) -> None:
+    """Do the jobs; note, report and count each."""
+    size = len(todo)
+    handed = journal.handed_out(todo, options.force) if journal else todo
+    with _progress(todo, options.raw, arguments.quiet) as bar:
+        heard = bar.update if size <= MANY else _ignore
+        found = _outcomes(enhancer, handed, size, arguments, options, heard)
+        with contextlib.closing(found):  # whatever happens, what is at work is ended first
+            for outcome in found:
+                if journal:
+                    journal.end(outcome)
+                tally.add(_report(outcome, bar, arguments.quiet))
+                if size > MANY:
+                    bar.update(1)
 
 
 def _ignore(_: float) -> None:

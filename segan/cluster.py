@@ -39,10 +39,9 @@ def in_cluster(
 
     Args:
         place: address of a cluster; ``local`` starts one here, and ends it.
-        count: actors; each takes ``options.threads`` of a machine's CPUs, 1 where that is None.
-            Where the cluster has room for fewer, those do the work.
+        count: actors; where the cluster has room for fewer, those do the work.
         jobs: taken as they are needed.
-        options: how they are enhanced; the device is chosen by each actor.
+        options: how they are enhanced; see ``needs``.
         heard: is told the seconds of each file.
 
     An actor that dies is started again; the job that it was at has failed. Raises OSError where
@@ -51,9 +50,7 @@ def in_cluster(
     import ray
 
     with _connected(ray, place, count * (options.threads or 1)):
-        kind = ray.remote(Actor).options(
-            num_cpus=options.threads or 1, max_restarts=-1, max_concurrency=2
-        )
+        kind = ray.remote(Actor).options(**needs(options), max_restarts=-1, max_concurrency=2)
         options = options._replace(model=_shared(options.model))
         actors = [kind.remote(options) for _ in range(count)]
         flying = {_start(actor): (actor, None) for actor in actors}
@@ -61,6 +58,11 @@ def in_cluster(
             yield from _done(ray, flying, iter(jobs), heard)
         finally:
             _stop(ray, actors, flying)
+
+
+def needs(options: Options) -> dict[str, int]:
+    """Return what an actor takes of a machine; a GPU where ``options.device`` is ``cuda``."""
+    return {"num_cpus": options.threads or 1, "num_gpus": int(options.device == "cuda")}
 
 
 def _done(ray, flying: dict, jobs: Iterator[Job], heard: Callable) -> Iterator[Outcome]:

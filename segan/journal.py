@@ -163,7 +163,11 @@ class Journal:
         cells = (*places, status, seconds, rate, channels, elapsed, before, after, self.settings)
         line = "\t".join(plain(str(cell)) for cell in (*cells, message)) + "\n"
         content = line.encode()
-        if self.file.write(content) != len(content):
+        try:
+            whole = self.file.write(content) == len(content)
+        except OSError as error:
+            raise OSError(f"{self.path}: cannot be written ({error.strerror})") from None
+        if not whole:
             raise OSError(f"{self.path}: cannot be written to its end; is the disk full?")
 
 

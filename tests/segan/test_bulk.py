@@ -382,6 +382,28 @@ def test_a_table_killed_in_its_header_is_begun_anew(run, folder):
     assert statuses(folder / "out" / journal.NAME) == [("a.wav", "begun"), ("a.wav", "done")]
 
 
+def test_a_table_that_fills_the_disk_ends_the_batch_with_one_line(run, folder, monkeypatch):
+    class Full:
+        def __init__(self, file):
+            self.file, self.lines = file, 0
+
+        def write(self, content):
+            self.lines += 1
+            return self.file.write(content if self.lines <= 3 else content[:10])
+
+        def close(self):
+            self.file.close()
+
+    with monkeypatch.context() as patch:
+        opened = journal._open
+        patch.setattr(journal, "_open", lambda path: Full(opened(path)))
+        status, lines = run("in/a.wav", "in/b.wav", "-o", "out")
+    assert status == 2 and len(lines) == 1
+    assert "cannot be written to its end; is the disk full?" in lines[0]
+    status, lines = run("in/a.wav", "in/b.wav", "-o", "out")
+    assert status == 0 and lines[0].startswith("2 files, 1 done before, 0 failed")
+
+
 def test_what_is_no_table_is_not_written_to(run, folder):
     before = (folder / "in/b.wav").read_bytes()
     status, lines = run("in/a.wav", "--log", "in/b.wav")

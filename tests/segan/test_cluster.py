@@ -107,6 +107,11 @@ def test_actors_that_the_cluster_has_no_room_for_get_no_jobs(jobs):
     assert len(done([MadeUpActor(), MadeUpActor()], jobs[:1])) == 1
 
 
+def test_what_an_actor_takes_of_a_machine():
+    assert cluster.needs(Options()) == {"num_cpus": 1, "num_gpus": 0}
+    assert cluster.needs(Options(threads=4, device="cuda")) == {"num_cpus": 4, "num_gpus": 1}
+
+
 @pytest.mark.parametrize(
     "text", ["auto", "local", "10.0.0.7:6379", "head:10001", "ray://head:10001"]
 )
