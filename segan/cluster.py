@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segan.batch import Job, Options, Outcome, attempt, killed
 
-GRACE = 10.0  # seconds that an actor has to remove what it is writing
+GRACE = 10.0  # seconds for an actor to remove what it is writing, for a cluster to answer
 ADDRESS = re.compile(r"auto|local|(ray://)?[\w.-]+:\d+|ray://.+")
 
 
@@ -47,6 +48,7 @@ def in_cluster(
     An actor that dies is started again; the job that it was at has failed. Raises OSError where
     there is no such cluster and where an actor cannot start.
     """
+    _reach(place)
     import ray
 
     with _connected(ray, place, count * (options.threads or 1)):
@@ -124,6 +126,17 @@ def _as_given(outcome: Outcome, job: Job) -> Outcome:
 
 def _shared(model: str) -> str:
     return os.path.abspath(model) if Path(model).is_file() else model
+
+
+def _reach(place: str) -> None:
+    """Raise OSError where nothing listens at an address; Ray would try for minutes."""
+    host, _, port = place.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=GRACE).close()
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(f"--ray {place}: no cluster there ({reason}); see `ray status`") from None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from gan.checkpoint import export
-from segan import audio, cluster, journal
+from segan import audio, cli, cluster, journal
 from segan.batch import Job, Options, Outcome
 from segan.generator import MaskGenerator
 
@@ -125,6 +126,20 @@ def test_what_is_no_address(text):
         cluster.address(text)
 
 
+@pytest.mark.parametrize("place", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "127.0.0.1:{}00000"])
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys, place):
+    monkeypatch.setattr("segan.enhance.load", lambda *_: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    audio.write(tmp_path / "a.wav", np.zeros((1, 1600), np.float32), 16000)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        place = place.format(nobody.getsockname()[1])
+        assert cli.main([str(tmp_path / "a.wav"), "--ray", place]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"segan-enhance: --ray {place}: no cluster there")
+    assert error.count("\n") == 1 and os.listdir(tmp_path) == ["a.wav"]
+
+
 def test_an_actor_stops_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("segan.enhance.load", lambda *_: SlowEnhancer())
     audio.write(tmp_path / "a.wav", np.zeros((1, 1600), np.float32), 16000)
@@ -194,12 +209,3 @@ def test_a_signal_leaves_nothing_half_written_on_ray(tmp_path, model, number, st
     process.send_signal(number)
     process.communicate(timeout=120)
     assert process.returncode == status and wholes(out) == {}
-
-
-@real
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path, model):
-    audio.write(tmp_path / "a.wav", np.zeros((1, 1600), np.float32), 16000)
-    given = command(tmp_path / "a.wav", "--model", model, "--ray", "127.0.0.1:1")
-    result = subprocess.run(given, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert "--ray 127.0.0.1:1: no cluster there" in result.stderr.splitlines()[-1]
