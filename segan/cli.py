@@ -23,6 +23,7 @@ examples:
   segan-enhance noisy.wav --max-attenuation 12    noise falls by 12 dB and no more
   segan-enhance --list files.txt -o cleaned --jobs 8    a path a line, or source<TAB>target
   segan-enhance --wav-scp data/wav.scp -o data_clean    Kaldi's; writes data_clean/wav.scp
+  segan-enhance -r recordings -o cleaned --jobs 64 --ray auto    on a cluster
   ffmpeg -i talk.mp4 -f wav - | segan-enhance - > talk.wav
   segan-enhance --raw 16000:1:s16le - < in.pcm > out.pcm
 
@@ -59,7 +60,14 @@ def parser() -> argparse.ArgumentParser:
     add("--log", metavar="FILE", help="note what was done there (default: in the folder of -o)")
     strength = own.add_mutually_exclusive_group().add_argument
     strength("--keep", type=_share, default=0.0, metavar="SHARE", help="of original kept, 0 to 1")
-    strength("--max-attenuation", type=_decibels, metavar="DB", help="noise falls by DB at most")
+    strength(
+        "--max-attenuation",
+        dest="keep",
+        type=_limit,
+        default=0.0,
+        metavar="DB",
+        help="noise falls by DB at most (default inf)",
+    )
     add("--model", default="default", metavar="FILE", help="weights (.safetensors), or wiener")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
@@ -91,11 +99,14 @@ def _share(text: str) -> float:
     return value
 
 
-def _decibels(text: str) -> float:
+def _limit(text: str) -> float:
+    from segan.audio import attenuation_limit
+
     value = float(text)
-    if not value >= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of dB from 0 up, or inf")
-    return value
+    try:
+        return attenuation_limit(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _cluster(text: str) -> str:
@@ -173,11 +184,10 @@ def _plan(arguments: argparse.Namespace) -> tuple[list, list[str]]:
 
 def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:
     """Enhance the files, report each failure and the sum; return the exit status."""
-    from segan import batch, enhance
+    from segan import batch
 
-    limit = arguments.max_attenuation
     options = batch.Options(
-        keep=arguments.keep if limit is None else enhance.attenuation_limit(limit),
+        keep=arguments.keep,
         force=arguments.force,
         raw=arguments.raw,
         model=arguments.model,

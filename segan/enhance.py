@@ -61,7 +61,7 @@ class Enhancer:
                 are taken as they are (full scale 1). Integers of up to 32 bits are PCM, unsigned
                 ones centred on half their range; the result is rounded and clipped.
             rate: sample rate in Hz.
-            keep: share of the original that is blended in, 0 to 1; see ``attenuation_limit``.
+            keep: share of the original that is blended in, 0 to 1; see ``segan.attenuation_limit``.
 
         Raises ValueError for a wrong shape, rate or share and for samples that are not finite,
         TypeError for samples that are no PCM.
@@ -132,20 +132,6 @@ class Enhancer:
             return torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[
                 :, 0
             ].numpy()
-
-
-def attenuation_limit(decibels: float) -> float:
-    """Return the share of the original to keep, so that noise falls by ``decibels`` at most.
-
-    It is 10^(-decibels / 20), for ``keep``: what the network takes away whole is left at that gain.
-    0 leaves the wave as it was, infinity keeps nothing. Raises ValueError for a negative number.
-
-    >>> attenuation_limit(20)
-    0.1
-    """
-    if not decibels >= 0:
-        raise ValueError(f"attenuation of {decibels} dB: a number from 0 up is needed, or infinity")
-    return 10 ** (-decibels / 20)
 
 
 class Fifo:

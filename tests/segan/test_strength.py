@@ -85,8 +85,8 @@ def test_the_command_limits_as_the_share_that_it_stands_for(tmp_path, monkeypatc
     ("options", "line"),
     [
         (["--keep", "0", "--max-attenuation", "12"], "not allowed with argument --keep"),
-        (["--max-attenuation", "-3"], "-3 is not a number of dB from 0 up"),
-        (["--max-attenuation", "nan"], "nan is not a number of dB from 0 up"),
+        (["--max-attenuation", "-3"], "attenuation of -3.0 dB: a number from 0 up"),
+        (["--max-attenuation", "nan"], "attenuation of nan dB: a number from 0 up"),
         (["--max-attenuation", "loud"], "invalid"),
     ],
 )
