@@ -11,14 +11,19 @@ Nothing heavy is imported before one of the names below is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segan.audio import attenuation_limit
     from segan.enhance import Enhancer, load
 
-__all__ = ["Enhancer", "__version__", "load"]
+__all__ = ["Enhancer", "__version__", "attenuation_limit", "load"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
+    if name == "attenuation_limit":
+        from segan.audio import attenuation_limit
+
+        return attenuation_limit
     if name in __all__:
         from segan import enhance
 

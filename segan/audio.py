@@ -340,6 +340,21 @@ def named_format(path: Path) -> tuple[str, str | None]:
         ) from None
 
 
+def attenuation_limit(decibels: float) -> float:
+    """Return the share of the original to keep, so that noise falls by ``decibels`` at most.
+
+    It is 10^(-decibels / 20), for an enhancer's ``keep``: what the network takes away whole is left
+    at that gain. 0 leaves the wave as it was, infinity keeps nothing. Raises ValueError for a
+    negative number.
+
+    >>> attenuation_limit(20)
+    0.1
+    """
+    if not decibels >= 0:
+        raise ValueError(f"attenuation of {decibels} dB: a number from 0 up is needed, or infinity")
+    return 10 ** (-decibels / 20)
+
+
 class Resampler:
     """A wave that arrives in blocks, at another rate: sample n of the input is at n * to / rate.
 

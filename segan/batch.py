@@ -7,24 +7,28 @@ moved there when it is complete.
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import secrets
 import shutil
 import signal
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing import get_context
+from itertools import islice
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import soundfile as sf
 
-from segan import audio
+from segan import audio, filenames
 
 if TYPE_CHECKING:
     from segan.enhance import Enhancer
@@ -38,6 +42,8 @@ class Job(NamedTuple):
 
     source: Path | None
     target: Path | None
+    key: str = ""  # of the utterance, where Kaldi's map lists it
+    mine: bool = False  # begun before and never ended: what is at ``target`` may be replaced
 
     @property
     def name(self) -> str:
@@ -63,6 +69,19 @@ class Outcome(NamedTuple):
     seconds: float
     notes: list[str]
     error: str | None = None
+    rate: int = 0  # Hz
+    channels: int = 0
+    elapsed: float = 0.0  # seconds of work
+    job: Job | None = None
+
+
+class Written(NamedTuple):
+    """An output: where it is, its seconds of sound, its rate in Hz and its channels."""
+
+    target: Path | None
+    seconds: float
+    rate: int
+    channels: int
 
 
 # Which files, to where
@@ -87,21 +106,23 @@ def plan(
     problems = []
     for text in inputs:
         try:
-            found |= _find(text, recursive, suffixes, output)
+            found |= _find(text, recursive, suffixes, output, problems)
         except (OSError, ValueError) as error:
             problems.append(describe(error))
     targets = _targets(found, output, suffixes)
     jobs = [Job(source, target) for source, target in zip(found, targets, strict=True)]
-    return _without_clashes(jobs, problems), problems
+    return without_clashes(jobs, problems), problems
 
 
-def _find(text: str, recursive: bool, suffixes: tuple[str, ...], output: str | None) -> dict:
+def _find(
+    text: str, recursive: bool, suffixes: tuple[str, ...], output: str | None, problems: list[str]
+) -> dict:
     """Return the files that one input stands for, each with its root."""
     path = Path(text)
     if text == "-":
         return {None: Path()}
     if path.is_dir():
-        return _in_folder(path, recursive, suffixes, output)
+        return _in_folder(path, recursive, suffixes, output, problems)
     if path.exists():
         return {path: path.parent}
     matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
@@ -110,7 +131,7 @@ def _find(text: str, recursive: bool, suffixes: tuple[str, ...], output: str | N
     found: dict = {}
     for match in matches:
         if match.is_dir():
-            found |= _in_folder(match, recursive, suffixes, output)
+            found |= _in_folder(match, recursive, suffixes, output, problems)
         elif Path(match.stem).suffix != MARK:
             found[match] = match.parent
     if not found:
@@ -119,20 +140,22 @@ def _find(text: str, recursive: bool, suffixes: tuple[str, ...], output: str | N
 
 
 def _in_folder(
-    folder: Path, recursive: bool, suffixes: tuple[str, ...], output: str | None
+    folder: Path, recursive: bool, suffixes: tuple[str, ...], output: str | None, problems: list
 ) -> dict:
-    """Return the sound files in ``folder``, without hidden ones and earlier outputs."""
-    own = {Path(output).resolve()} - {folder.resolve()} if output else set()
-    files = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    found = {
-        file: folder
-        for file in files
-        if file.suffix.lower() in suffixes
-        and Path(file.stem).suffix != MARK
-        and not file.name.startswith(".")
-        and file.is_file()
-        and own.isdisjoint(file.resolve().parents)
-    }
+    """Return the sound files in ``folder``, without hidden ones and earlier outputs.
+
+    Links to folders are not entered. What cannot be looked into is a problem.
+    """
+    own = os.path.realpath(output) if output else None
+    found = {}
+    for place, names, files in os.walk(folder, onerror=lambda e: problems.append(describe(e))):
+        outputs = (name for name in names if os.path.realpath(os.path.join(place, name)) == own)
+        names[:] = sorted(set(names).difference(outputs)) if recursive else []
+        for name in sorted(files):
+            stem, suffix = os.path.splitext(name)
+            wanted = suffix.lower() in suffixes and not stem.endswith(MARK)
+            if wanted and not name.startswith(".") and os.path.isfile(os.path.join(place, name)):
+                found[Path(place, name)] = folder
     if not found:
         remedy = "name the files" if recursive else "-r looks into its subfolders too"
         raise ValueError(f"{folder}: no sound files in it (*{' *'.join(suffixes)}); {remedy}")
@@ -143,7 +166,7 @@ def _targets(found: dict, output: str | None, suffixes: tuple[str, ...]) -> list
     if output is None:
         return [f and f.with_name(f"{f.stem}{MARK}{f.suffix}") for f in found]
     path = Path(output)
-    if output != "-" and not _names_file(output, suffixes):
+    if output != "-" and not names_file(output, suffixes):
         if None in found:
             raise ValueError(f"-o {output}: a folder, but standard input has no name; name a file")
         return [path / file.relative_to(root) for file, root in found.items()]
@@ -152,7 +175,8 @@ def _targets(found: dict, output: str | None, suffixes: tuple[str, ...]) -> list
     return [None if output == "-" else path] * len(found)
 
 
-def _names_file(output: str, suffixes: tuple[str, ...]) -> bool:
+def names_file(output: str, suffixes: tuple[str, ...]) -> bool:
+    """Return whether ``-o`` means a file: one that is there, or one called like a sound file."""
     path = Path(output)
     if path.exists():
         return path.is_file()
@@ -160,24 +184,67 @@ def _names_file(output: str, suffixes: tuple[str, ...]) -> bool:
     return known and not output.endswith(("/", os.sep))
 
 
-def _without_clashes(jobs: list[Job], problems: list[str]) -> list[Job]:
-    """Return the jobs whose output is no input and no other's output; report the others."""
-    sources = {os.path.realpath(job.source) for job in jobs if job.source}
-    taken: dict[str, Job] = {}
-    good = []
+def without_clashes(jobs: list[Job], problems: list[str]) -> list[Job]:
+    """Return the jobs whose output is no input and no other's output; report the others.
+
+    Names that differ in case alone are one file where the folder ignores case. Names that Windows
+    refuses are reported there.
+    """
+    real = _Real()
+    inputs, taken, good = _Places(), _Places(), []
     for job in jobs:
-        place = os.path.realpath(job.target) if job.target else ""
-        if job.target and place in sources:
+        if job.source:
+            inputs.add(real(job.source), job)
+    for job in jobs:
+        place = real(job.target) if job.target else ""
+        if not job.target:
+            good.append(job)
+        elif fault := filenames.fault(job.target):
+            problems.append(f"{job.name}: its output {job.target}: {fault}; name it otherwise")
+        elif inputs.owner(place):
             problems.append(f"{job.name}: its output {job.target} is an input; choose another -o")
-        elif job.target and place in taken:
+        elif owner := taken.owner(place):
             problems.append(
-                f"{job.name}: its output {job.target} is also that of {taken[place].name}; "
+                f"{job.name}: its output {job.target} is also that of {owner.name}; "
                 "enhance them into different folders"
             )
         else:
-            taken[place] = job
+            taken.add(place, job)
             good.append(job)
     return good
+
+
+class _Places:
+    """Whose files lie where; in a folder that ignores case, so do these."""
+
+    def __init__(self):
+        self.exact: dict[str, Job] = {}
+        self.folded: dict[str, Job] = {}
+
+    def add(self, place: str, job: Job) -> None:
+        self.exact[place] = self.folded[filenames.folded(place)] = job
+
+    def owner(self, place: str) -> Job | None:
+        """Return the job whose file is at ``place``, None where none is."""
+        alike = self.folded.get(filenames.folded(place))
+        if place in self.exact or alike is None:
+            return self.exact.get(place)
+        return alike if filenames.ignores_case(os.path.dirname(place)) else None
+
+
+class _Real:
+    """``os.path.realpath`` of many files, each folder looked up once."""
+
+    def __init__(self):
+        self.folders: dict[str, str] = {}
+
+    def __call__(self, path: Path) -> str:
+        folder, name = os.path.split(path)
+        if name in ("", "..") or os.path.islink(path):
+            return os.path.realpath(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        return os.path.join(self.folders[folder], name)
 
 
 # One file
@@ -185,13 +252,15 @@ def _without_clashes(jobs: list[Job], problems: list[str]) -> list[Job]:
 
 def enhance_file(
     enhancer: Enhancer, job: Job, options: Options, heard: Callable[[float], None] = lambda _: None
-) -> tuple[Path | None, float]:
-    """Enhance a file into another; return where it went and the seconds of sound in it.
+) -> Written:
+    """Enhance a file into another; return where it went and what sound is in it.
 
     ``heard`` is told the seconds of every block written. Raises OSError or ValueError with a
     message that names the file, and leaves nothing behind.
     """
     seconds = 0.0
+    if job.mine:
+        remove_parts(job)
     with ExitStack() as stack:
         source = job.source or stack.enter_context(_standard_input())
         sound = stack.enter_context(audio.open_audio(source, options.raw, job.name))
@@ -203,7 +272,7 @@ def enhance_file(
             file.write(block)
             seconds += block.shape[1] / form.rate
             heard(block.shape[1] / form.rate)
-    return target, seconds
+    return Written(target, seconds, form.rate, form.channels)
 
 
 def _destination(
@@ -225,7 +294,7 @@ def _destination(
         alike = own.container == container or {own.container, container} <= WAVES
         if not alike or encoding not in (None, own.encoding):
             form = own.converted(container, encoding)
-    _check_free(job, target, options.force)
+    _check_free(job, target, options.force or (job.mine and target == job.target))
     return form, target
 
 
@@ -243,14 +312,25 @@ def _check_free(job: Job, target: Path | None, force: bool) -> None:
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target``, moved there if all goes well, removed if not."""
-    part = target.with_name(f".segan-{secrets.token_hex(6)}.part")
+    part = target.with_name(f"{_part_stem(target)}-{secrets.token_hex(6)}.part")
     try:
         _create(part)
         yield part
-        os.replace(part, target)
+        _move(part, target)
     finally:
         with suppress(OSError):  # where it could not even be made
             part.unlink()
+
+
+def _part_stem(target: Path) -> str:
+    return f".segan-{hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:8]}"
+
+
+def remove_parts(job: Job) -> None:
+    """Remove the temporary files that killed processes left of a job."""
+    for left in job.target.parent.glob(f"{_part_stem(job.target)}-*.part") if job.target else ():
+        with suppress(OSError):  # still open on Windows, in a process that is about to end
+            left.unlink()
 
 
 def _create(part: Path) -> None:
@@ -259,7 +339,22 @@ def _create(part: Path) -> None:
         part.open("xb").close()
     except OSError as error:
         reason = f"cannot write there ({error.strerror})"
-        raise OSError(f"{part.parent}: {reason}; choose another folder with -o") from None
+        if filenames.too_long(part):
+            reason += "; the path is long: switch on long paths in Windows, or"
+        else:
+            reason += ";"
+        raise OSError(f"{part.parent}: {reason} choose another folder with -o") from None
+
+
+def _move(part: Path, target: Path) -> None:
+    try:
+        os.replace(part, target)
+    except PermissionError:  # Windows replaces no file that is open
+        remedy = "close what has it open, or choose another -o"
+        raise OSError(f"{target}: cannot be replaced (permission denied); {remedy}") from None
+    except FileNotFoundError:
+        what = "its temporary file was removed; is the same command at work twice?"
+        raise OSError(f"{target}: {what}") from None
 
 
 @contextmanager
@@ -292,15 +387,18 @@ def _standard_output() -> Iterator[Path]:
 
 def attempt(enhancer: Enhancer, job: Job, options: Options, heard: Callable) -> Outcome:
     """Return what came of a job, its error and warnings as lines of text."""
+    start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", audio.AudioWarning)
-        target, seconds, line = None, 0.0, None
+        written, line = Written(None, 0.0, 0, 0), None
         try:
-            target, seconds = enhance_file(enhancer, job, options, heard)
+            written = enhance_file(enhancer, job, options, heard)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             line = describe(error, job.name)
     notes = [str(note.message) for note in caught if note.category is audio.AudioWarning]
-    return Outcome(target, seconds, notes, line)
+    target, seconds, rate, channels = written
+    elapsed = time.perf_counter() - start
+    return Outcome(target, seconds, notes, line, rate, channels, elapsed, job)
 
 
 def describe(error: BaseException, name: str = "") -> str:
@@ -320,32 +418,77 @@ def in_turn(
 
 
 def in_processes(
-    count: int, jobs: list[Job], options: Options, heard: Callable[[float], None]
+    count: int, jobs: Iterable[Job], options: Options, heard: Callable[[float], None]
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of jobs done by ``count`` processes, in the order in which they end."""
+    """Yield the outcomes of jobs done by ``count`` processes, in the order in which they end.
+
+    Jobs are taken as they are needed. Where a process is killed, as by a system out of memory, what
+    was at work is done once more, each by itself, and what kills its process again has failed.
+    """
+    waiting = iter(jobs)
+    while lost := (yield from _until_lost(count, 2 * count, waiting, options, heard)):
+        for job in lost:
+            remove_parts(job)
+        suspects = iter(lost)
+        while guilty := (yield from _until_lost(1, 1, suspects, options, heard)):
+            yield killed(guilty[0])
+
+
+def killed(job: Job) -> Outcome:
+    """Return what came of a job whose process was killed, and remove what it left."""
+    remove_parts(job)
+    line = f"{job.name}: its process was killed; fewer --jobs need less memory"
+    return Outcome(None, 0.0, [], line, job=job)
+
+
+def _until_lost(
+    count: int, most: int, jobs: Iterator[Job], options: Options, heard: Callable[[float], None]
+) -> Generator[Outcome, None, list[Job]]:
+    """Yield outcomes until a process dies; return the jobs, ``most`` at a time, that it took along.
+
+    None are returned at the end.
+    """
     context = get_context("spawn")  # the one way that every system has, and safe with CUDA
     stop = context.Event()
     pool = ProcessPoolExecutor(count, context, _begin, (options, stop))
+    flying: dict[Future, Job] = {}
+    lost: list[Job] = []
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the new processes
     try:
-        futures = {pool.submit(_work, job, options): job for job in jobs}
+        _submit(pool, islice(jobs, most), options, flying, lost)
         signal.signal(signal.SIGINT, interrupt)
-        for future in as_completed(futures):
-            outcome = _result(future, futures[future])
-            heard(outcome.seconds)
-            yield outcome
+        while flying:
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                job = flying.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    lost.append(job)
+                    continue
+                heard(outcome.seconds)
+                yield outcome
+            if not lost:
+                _submit(pool, islice(jobs, most - len(flying)), options, flying, lost)
+        return lost
     finally:
         signal.signal(signal.SIGINT, interrupt)
         stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _result(future, job: Job) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        line = f"{job.name}: its process was killed; fewer --jobs need less memory"
-        return Outcome(None, 0.0, [], line)
+def _submit(
+    pool: ProcessPoolExecutor,
+    jobs: Iterable[Job],
+    options: Options,
+    flying: dict[Future, Job],
+    lost: list[Job],
+) -> None:
+    for job in jobs:
+        try:
+            flying[pool.submit(_work, job, options)] = job
+        except BrokenProcessPool:
+            lost.append(job)
+            return
 
 
 class _Worker:
@@ -358,6 +501,7 @@ class _Worker:
 def _begin(options: Options, stop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us through stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     from segan import enhance
@@ -365,6 +509,12 @@ def _begin(options: Options, stop) -> None:
     torch.set_num_threads(options.threads or 1)
     _Worker.enhancer = enhance.load(options.model, options.device)
     _Worker.stop = stop
+
+
+def _end_with_parent() -> None:
+    """End this process where its parent is killed, which would else wait for work for ever."""
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def _work(job: Job, options: Options) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
@@ -19,13 +20,26 @@ examples:
   segan-enhance -r recordings -o cleaned     every sound file below recordings, in the same tree
   segan-enhance '*.flac' --jobs 4            patterns too; four files at a time
   segan-enhance noisy.wav --keep 0.1         leaves a tenth of the original in
+  segan-enhance noisy.wav --max-attenuation 12    noise falls by 12 dB and no more
+  segan-enhance --list files.txt -o cleaned --jobs 8    a path a line, or source<TAB>target
+  segan-enhance --wav-scp data/wav.scp -o data_clean    Kaldi's; writes data_clean/wav.scp
+  segan-enhance -r recordings -o cleaned --jobs 64 --ray auto    on a cluster
   ffmpeg -i talk.mp4 -f wav - | segan-enhance - > talk.wav
   segan-enhance --raw 16000:1:s16le - < in.pcm > out.pcm
 
 Read and written: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, W64, RF64, AU and whatever else
 libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Standard input is read to its
-end before the work begins. exit status: 0 all done, 2 some failed (each with a line that says
+end before the work begins.
+
+What goes into a folder of -o is noted there, in segan-enhance.tsv (--log: elsewhere). A batch that
+was stopped or killed goes on when the same command is given again, and tries again what failed.
+What changed since, or would be done with other settings, is named, and done with --force.
+
+exit status: 0 all done, 2 some failed (each with a line that says
 why), 130 interrupted; what was being written is then removed."""
+
+RAY = "jobs in a cluster: auto, HOST:PORT; one is started here without an ADDRESS"
+MANY = 1000  # jobs from which progress is counted in files: to sum their seconds takes too long
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,15 +51,28 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = own.add_argument
-    add("input", nargs="+", metavar="INPUT", help="file, folder or pattern; - is standard input")
+    add("input", nargs="*", metavar="INPUT", help="file, folder or pattern; - is standard input")
     add("-o", "--output", metavar="PLACE", help="folder; or file, or -, for a single input")
     add("-r", "--recursive", action="store_true", help="look into the subfolders of folders")
     add("-f", "--force", action="store_true", help="overwrite outputs that exist, never inputs")
-    add("--keep", type=_share, default=0.0, metavar="SHARE", help="share of original kept, 0 to 1")
+    add("--list", metavar="FILE", help="list of inputs: a PATH, or SOURCE<TAB>TARGET, a line")
+    add("--wav-scp", metavar="FILE", help="inputs by Kaldi's list; -o DIR gets one too")
+    add("--log", metavar="FILE", help="note what was done there (default: in the folder of -o)")
+    strength = own.add_mutually_exclusive_group().add_argument
+    strength("--keep", type=_share, default=0.0, metavar="SHARE", help="of original kept, 0 to 1")
+    strength(
+        "--max-attenuation",
+        dest="keep",
+        type=_limit,
+        default=0.0,
+        metavar="DB",
+        help="noise falls by DB at most (default inf)",
+    )
     add("--model", default="default", metavar="FILE", help="weights (.safetensors), or wiener")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     add("--threads", type=_count, metavar="N", help="CPU threads of each job (default: 1 if N > 1)")
+    add("--ray", nargs="?", type=_cluster, const="local", metavar="ADDRESS", help=RAY)
     add("--raw", type=_raw, metavar="RATE:CHANNELS:ENCODING", help="inputs are headerless, so")
     add("-q", "--quiet", action="store_true", help="print errors only")
     add("--version", action=_Version)
@@ -70,6 +97,25 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def _limit(text: str) -> float:
+    from segan.audio import attenuation_limit
+
+    value = float(text)
+    try:
+        return attenuation_limit(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _cluster(text: str) -> str:
+    from segan.cluster import address
+
+    try:
+        return address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _count(text: str) -> int:
@@ -104,29 +150,42 @@ def _terminate(*_) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"segan-enhance: {line}", file=sys.stderr)
+    if sys.stderr is not None:  # print would take standard output then, where sound may go
+        print(f"segan-enhance: {line}", file=sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from segan import batch
 
     try:
-        jobs, problems = batch.plan(
-            arguments.input, arguments.output, arguments.recursive, arguments.raw is not None
-        )
+        jobs, problems = _plan(arguments)
         for line in problems:
             _say(line)
-        return _enhance(jobs, arguments, len(problems))
+        return _enhance(jobs, arguments, _Tally(len(problems)))
     except (OSError, ValueError) as error:  # of the output, the model or the device
         _say(batch.describe(error))
         return 2
 
 
-def _enhance(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
+def _plan(arguments: argparse.Namespace) -> tuple[list, list[str]]:
+    """Return the jobs of the one kind of input that is given, and a line for each problem."""
+    from segan import batch, lists
+
+    given = [bool(arguments.input), arguments.list is not None, arguments.wav_scp is not None]
+    if sum(given) != 1:
+        raise ValueError("one kind of input is needed: INPUT, --list FILE or --wav-scp FILE")
+    if arguments.wav_scp is not None:
+        return lists.plan_kaldi(arguments.wav_scp, arguments.output, arguments.force)
+    if arguments.list is not None:
+        return lists.plan(arguments.list, arguments.output)
+    raw = arguments.raw is not None
+    return batch.plan(arguments.input, arguments.output, arguments.recursive, raw)
+
+
+def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:
     """Enhance the files, report each failure and the sum; return the exit status."""
     from segan import batch
 
-    count = min(arguments.jobs, len(jobs))
     options = batch.Options(
         keep=arguments.keep,
         force=arguments.force,
@@ -135,18 +194,102 @@ def _enhance(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
         device=arguments.device,
         threads=arguments.threads,
     )
+    if arguments.ray:
+        _require_ray(jobs)
     enhancer = _load(options) if jobs else None  # also where processes load their own: once for all
     start = time.perf_counter()
-    with _progress(jobs, options.raw, arguments.quiet) as bar:
-        if count > 1:
-            outcomes = batch.in_processes(count, jobs, options, bar.update)
-        else:
-            outcomes = batch.in_turn(enhancer, jobs, options, bar.update)
-        done = [_report(outcome, bar, arguments.quiet) for outcome in outcomes]
-    taken = time.perf_counter() - start
+    with _journal(jobs, arguments, options) as journal:
+        todo = _left(journal, jobs, arguments, tally)
+        _work(enhancer, todo, journal, arguments, options, tally)
+    if arguments.wav_scp is not None:
+        _write_kaldi(arguments.output, tally)
     if not arguments.quiet:
-        _say(_summary(done, failed, taken))
-    return 2 if failed or any(outcome.error for outcome in done) else 0
+        _say(tally.summary(time.perf_counter() - start))
+    return 2 if tally.failed else 0
+
+
+def _work(enhancer, todo: list, journal, arguments: argparse.Namespace, options, tally) -> None:
+    """Do the jobs; note, report and count each."""
+    size = len(todo)
+    handed = journal.handed_out(todo, options.force) if journal else todo
+    with _progress(todo, options.raw, arguments.quiet) as bar:
+        heard = bar.update if size <= MANY else _ignore
+        found = _outcomes(enhancer, handed, size, arguments, options, heard)
+        with contextlib.closing(found):  # whatever happens, what is at work is ended first
+            for outcome in found:
+                if journal:
+                    journal.end(outcome)
+                tally.add(_report(outcome, bar, arguments.quiet))
+                if size > MANY:
+                    bar.update(1)
+
+
+def _ignore(_: float) -> None:
+    """Hear nothing: the bar counts files."""
+
+
+def _outcomes(enhancer, jobs, size: int, arguments: argparse.Namespace, options, heard):
+    """Return what comes of the jobs, as it comes: here, in processes or in a cluster."""
+    from segan import batch
+
+    count = min(arguments.jobs, size)
+    if arguments.ray and size:
+        from segan import cluster
+
+        return cluster.in_cluster(arguments.ray, count, jobs, options, heard)
+    if count > 1:
+        return batch.in_processes(count, jobs, options, heard)
+    return batch.in_turn(enhancer, jobs, options, heard)
+
+
+def _require_ray(jobs: list) -> None:
+    from gan.outputs import require
+
+    require(["ray"], "ray")
+    if any(job.source is None or job.target is None for job in jobs):
+        raise ValueError("--ray: files are needed, not standard input or output")
+
+
+def _journal(jobs: list, arguments: argparse.Namespace, options):
+    """Return the table of what is done: where ``--log`` says, in the folder of ``-o``, or none."""
+    from pathlib import Path
+
+    from segan import audio, batch, journal
+
+    files = bool(jobs) and all(job.source and job.target for job in jobs)
+    if arguments.log and jobs and not files:
+        raise ValueError("--log: files are needed, not standard input or output")
+    if arguments.log and files:
+        return journal.Journal(Path(arguments.log), journal.settings(options))
+    suffixes = tuple(audio.SUFFIXES) if options.raw is None else audio.RAW_SUFFIXES
+    if files and arguments.output and not batch.names_file(arguments.output, suffixes):
+        place = Path(arguments.output) / journal.NAME
+        return journal.Journal(place, journal.settings(options))
+    return contextlib.nullcontext()
+
+
+def _left(journal, jobs: list, arguments: argparse.Namespace, tally: _Tally) -> list:
+    """Return the jobs that are still to be done; count the others, and say what changed."""
+    if journal is None:
+        return jobs
+    found = journal.sort(jobs, arguments.force)
+    for line in found.problems:
+        _say(line)
+    tally.failed += len(found.problems)
+    for job, target in found.done:
+        tally.before += 1
+        tally.keep(job.key, target)
+    return found.todo
+
+
+def _write_kaldi(folder: str, tally: _Tally) -> None:
+    """Write the list of the utterances that were enhanced, now or before."""
+    from segan import lists
+
+    if tally.made:
+        place = lists.write_kaldi(folder, tally.made)
+        if tally.failed:
+            _say(f"{place}: lists {len(tally.made)} utterances, not those that failed")
 
 
 def _load(options):
@@ -162,26 +305,52 @@ def _load(options):
 def _report(outcome, bar, quiet: bool):
     """Print the lines of an outcome above the progress bar, and return it."""
     lines = [*([] if quiet else outcome.notes), *([outcome.error] if outcome.error else [])]
-    for line in lines:
+    for line in lines if sys.stderr is not None else ():
         bar.write(f"segan-enhance: {line}", file=sys.stderr)
     return outcome
 
 
-def _summary(done: list, failed: int, taken: float) -> str:
-    good = [outcome for outcome in done if not outcome.error]
-    total, failed = len(done) + failed, failed + len(done) - len(good)
-    where = f" -> {good[0].target}" if total == len(good) == 1 and good[0].target else ""
-    seconds = sum(outcome.seconds for outcome in good)
-    speed = f", real-time factor {taken / seconds:.3g}" if seconds else ""
-    files = f"{total} file{'s' * (total != 1)}"
-    return f"{files}{where}, {failed} failed; {seconds:.1f} s of audio in {taken:.1f} s{speed}"
+class _Tally:
+    """What came of all files, as numbers: memory doesn't grow with their count."""
+
+    def __init__(self, failed: int):
+        self.failed, self.done, self.before = failed, 0, 0
+        self.seconds, self.target = 0.0, None
+        self.made: dict[str, object] = {}  # targets of the utterances of a Kaldi list
+
+    def add(self, outcome) -> None:
+        """Count a file."""
+        if outcome.error:
+            self.failed += 1
+            return
+        self.done += 1
+        self.seconds += outcome.seconds
+        self.target = outcome.target
+        self.keep(outcome.job.key, outcome.target)
+
+    def keep(self, key: str, target) -> None:
+        """Remember where an utterance went."""
+        if key:
+            self.made[key] = target
+
+    def summary(self, taken: float) -> str:
+        """Return the sum as one line."""
+        total = self.done + self.before + self.failed
+        where = f" -> {self.target}" if total == self.done == 1 and self.target else ""
+        before = f", {self.before} done before" if self.before else ""
+        speed = f", real-time factor {taken / self.seconds:.3g}" if self.seconds else ""
+        files = f"{total} file{'s' * (total != 1)}{where}{before}, {self.failed} failed"
+        return f"{files}; {self.seconds:.1f} s of audio in {taken:.1f} s{speed}"
 
 
 def _progress(jobs: list, raw, quiet: bool):
-    """Return a bar of seconds of audio, shown on a terminal only."""
+    """Return a bar of seconds of audio, of files where there are many; on a terminal only."""
     from tqdm import tqdm
 
-    bar = tqdm(unit=" s", unit_scale=True, file=sys.stderr, disable=True if quiet else None)
+    disable = True if quiet or sys.stderr is None else None
+    if len(jobs) > MANY:
+        return tqdm(unit=" files", total=len(jobs), file=sys.stderr, disable=disable)
+    bar = tqdm(unit=" s", unit_scale=True, file=sys.stderr, disable=disable)
     if not bar.disable:
         bar.reset(total=sum(_seconds(job, raw) for job in jobs))
     return bar

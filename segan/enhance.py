@@ -61,7 +61,7 @@ class Enhancer:
                 are taken as they are (full scale 1). Integers of up to 32 bits are PCM, unsigned
                 ones centred on half their range; the result is rounded and clipped.
             rate: sample rate in Hz.
-            keep: share of the original that is blended in, 0 to 1.
+            keep: share of the original that is blended in, 0 to 1; see ``segan.attenuation_limit``.
 
         Raises ValueError for a wrong shape, rate or share and for samples that are not finite,
         TypeError for samples that are no PCM.

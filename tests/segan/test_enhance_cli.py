@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gan.checkpoint import export
-from segan import audio, cli, enhance
+from segan import audio, cli, enhance, journal
 from segan.enhance import Enhancer
 from segan.generator import MaskGenerator
 
@@ -65,7 +65,9 @@ def sound(path, wave=None, rate=16000, encoding=None):
 
 
 def names(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """Return the files below a folder, but for the table of what was done."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name != journal.NAME)
+    return sorted(p.relative_to(folder).as_posix() for p in files)
 
 
 # What comes out

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--weights", type=Path, help="lines of corpus, tab, how often to draw it")
     given = parser.parse_args()
-    lines = given.weights.read_text().splitlines() if given.weights else []
+    lines = given.weights.read_text(encoding="utf-8").splitlines() if given.weights else []
     weights = dict(line.split("\t") for line in lines)
     paths = sorted(path for path in given.source.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
