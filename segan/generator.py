@@ -66,16 +66,14 @@ class MaskGenerator(SpectralGenerator):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
-        return compressed * self.mask(compressed)
-
-    def mask(self, compressed: Tensor) -> Tensor:
-        """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
-        x = torch.cat([compressed.abs(), compressed.real, compressed.imag], dim=1)
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mask's parts, 1 and 0 where nothing is learnt yet. ``(B, K, N)`` each."""
+        x = torch.cat([magnitude, real, imaginary], dim=1)
         x = self.leave(F.silu(self.blocks(self.enter(x)))).float()
         real, imaginary = x.chunk(2, dim=1)
-        return torch.complex(1 + real, imaginary)
+        return 1 + real, imaginary
 
 
 class Split(nn.Module):
@@ -215,17 +213,15 @@ class BandGenerator(SpectralGenerator):
         self.norm = nn.LayerNorm(channels)
         self.leave = Join(channels, 2, bands)
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
-        return compressed * self.mask(compressed)
-
-    def mask(self, compressed: Tensor) -> Tensor:
-        """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
-        x = compressed.transpose(1, 2)[:, :, 1:]  # (B, N, K - 1)
-        x = self.enter(torch.stack([x.abs(), x.real, x.imag], dim=-1))  # (B, N, Z, C)
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mask's parts, 1 and 0 where nothing is learnt yet. ``(B, K, N)`` each."""
+        views = [x.transpose(1, 2)[:, :, 1:] for x in (magnitude, real, imaginary)]
+        x = self.enter(torch.stack(views, dim=-1))  # (B, N, K - 1, 3) -> (B, N, Z, C)
         x = self.leave(F.silu(self.norm(self.blocks(x)))).float()  # (B, N, K - 1, 2)
         x = torch.cat([x[:, :, :1], x], dim=2).transpose(1, 2)  # (B, K, N, 2)
-        return torch.complex(1 + x[..., 0], x[..., 1])
+        return 1 + x[..., 0], x[..., 1]
 
 
 KINDS = {

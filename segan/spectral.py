@@ -11,12 +11,22 @@ from torch import Tensor, nn
 
 def compress(spectrum: Tensor, power: float) -> Tensor:
     """Return ``|X|^power * exp(i angle X)``, smooth at 0. Any shape, complex in and out."""
-    energy = spectrum.real.square() + spectrum.imag.square() + 1e-12
-    return spectrum * energy ** ((power - 1) / 2)
+    return spectrum * compression(energy(spectrum), power)
+
+
+def compression(energy: Tensor, power: float) -> Tensor:
+    """Return what ``compress`` multiplies a spectrum of that energy by. Any shape, real."""
+    return (energy + 1e-12) ** ((power - 1) / 2)
+
+
+def energy(spectrum: Tensor) -> Tensor:
+    """Return ``|X|^2``. Any shape, complex in, real out."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 class SpectralGenerator(nn.Module):
-    """A wave cleaned through its power-compressed spectrum; subclasses say how: ``estimate``.
+    """A wave cleaned through its power-compressed spectrum; subclasses say how:
+    ``mask_parts``.
 
     ``(B, 1, T) -> (B, 1, T)`` for any ``T >= 1``. Scaling the input scales the output alike: the
     spectrum is divided by the root mean square of the surrounding ``level`` seconds before the
@@ -30,8 +40,8 @@ class SpectralGenerator(nn.Module):
         power: exponent of the compression.
         level: seconds over which the level is taken.
         rate: sample rate in Hz.
-        causal: the level is taken over the past alone. Where ``estimate`` uses no later frames
-            either, an output sample depends on at most ``window`` later ones.
+        causal: the level is taken over the past alone. Where ``mask_parts`` uses no later
+            frames either, an output sample depends on at most ``window`` later ones.
     """
 
     def __init__(
@@ -54,20 +64,31 @@ class SpectralGenerator(nn.Module):
         past = self.level_frames - 1 if causal else self.level_frames // 2
         self.context = (reach + past) * hop + -(-2 * window // hop) * hop
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the clean compressed spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the real and imaginary part of the mask, from three views of the spectrum.
+
+        ``(B, K, N)`` each, all of them real: what a runtime without complex numbers can compute.
+        """
         raise NotImplementedError
+
+    def mask(self, compressed: Tensor) -> Tensor:
+        """Return the complex mask on a compressed spectrum. ``(B, K, N) -> (B, K, N)``."""
+        parts = self.mask_parts(compressed.abs(), compressed.real, compressed.imag)
+        return torch.complex(*parts)
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Return the estimate of the clean wave. ``(B, 1, T) -> (B, 1, T)``."""
         spectrum = self.analysis(noisy[:, 0])  # (B, K, N) complex
-        level = self.level(spectrum)  # (B, 1, N)
-        clean = self.estimate(compress(spectrum / level, self.power))
+        level = self.level(energy(spectrum))  # (B, 1, N)
+        compressed = compress(spectrum / level, self.power)
+        clean = compressed * self.mask(compressed)
         return self.synthesis(compress(clean, 1 / self.power) * level, noisy.shape[-1])[:, None]
 
-    def level(self, spectrum: Tensor) -> Tensor:
-        """Return the local root mean square of the frames. ``(B, K, N) -> (B, 1, N)``."""
-        energy = (spectrum.real.square() + spectrum.imag.square()).mean(1, keepdim=True)
+    def level(self, energy: Tensor) -> Tensor:
+        """Return the local root mean square of frames. ``(B, K, N) -> (B, 1, N)``."""
+        energy = energy.mean(1, keepdim=True)
         width = self.level_frames
         if self.causal:
             frames = torch.arange(1, energy.shape[-1] + 1, device=energy.device).clamp(max=width)
