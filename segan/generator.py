@@ -95,7 +95,7 @@ class Split(nn.Module):
         """Return the bands. ``(B, N, K - 1, D) -> (B, N, Z, C)``."""
         frames, parts = x.shape[:2], x.flatten(0, 1).split(self.sizes, dim=1)
         pairs = zip(parts, self.weights, strict=True)
-        y = [torch.bmm(p.reshape(len(p), *w.shape[:2]).transpose(0, 1), w) for p, w in pairs]
+        y = [torch.bmm(p.reshape(p.shape[0], *w.shape[:2]).transpose(0, 1), w) for p, w in pairs]
         y = torch.cat(y).transpose(0, 1).contiguous()  # (B N, Z, C)
         return (y + self.bias.to(y.dtype)).unflatten(0, frames)
 
