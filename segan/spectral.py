@@ -11,22 +11,35 @@ from torch import Tensor, nn
 
 def compress(spectrum: Tensor, power: float) -> Tensor:
     """Return ``|X|^power * exp(i angle X)``, smooth at 0. Any shape, complex in and out."""
-    return spectrum * compression(energy(spectrum), power)
+    energy = spectrum.real.square() + spectrum.imag.square() + 1e-12
+    return spectrum * energy ** ((power - 1) / 2)
 
 
-def compression(energy: Tensor, power: float) -> Tensor:
-    """Return what ``compress`` multiplies a spectrum of that energy by. Any shape, real."""
-    return (energy + 1e-12) ** ((power - 1) / 2)
+def compress_parts(parts: Tensor, power: float) -> Tensor:
+    """Return ``compress`` of real and imaginary parts. ``(B, 2, K, N) -> (B, 2, K, N)``."""
+    energy = parts.square().sum(1, keepdim=True) + 1e-12
+    return parts * energy ** ((power - 1) / 2)
 
 
-def energy(spectrum: Tensor) -> Tensor:
-    """Return ``|X|^2``. Any shape, complex in, real out."""
-    return spectrum.real.square() + spectrum.imag.square()
+def fourier(window: int, hop: int) -> tuple[Tensor, Tensor]:
+    """Return kernels of convolutions from wave to spectrum and, transposed, back to the wave.
+
+    Each ``(2 K, 1, window)``, real parts first, tapered: the rows of the discrete Fourier
+    transform and of its inverse, as ``SpectralGenerator.analysis`` and ``synthesis`` have them.
+    """
+    bins = torch.arange(window // 2 + 1, dtype=torch.float64, device="cpu")
+    time = torch.arange(window, dtype=torch.float64, device="cpu")
+    angle = 2 * torch.pi / window * (bins[:, None] * time % window)
+    waves = torch.cat([angle.cos(), -angle.sin()])
+    waves *= torch.hann_window(window, dtype=torch.float64, device="cpu").sqrt()
+    share = torch.full_like(bins, 2 / window)  # of a bin and its mirror image
+    share[[0, -1]] = 1 / window
+    back = waves * share.repeat(2)[:, None] * (2 * hop / window)
+    return waves.float()[:, None], back.float()[:, None]
 
 
 class SpectralGenerator(nn.Module):
-    """A wave cleaned through its power-compressed spectrum; subclasses say how:
-    ``mask_parts``.
+    """A wave cleaned through its power-compressed spectrum by the mask that ``mask_parts`` gives.
 
     ``(B, 1, T) -> (B, 1, T)`` for any ``T >= 1``. Scaling the input scales the output alike: the
     spectrum is divided by the root mean square of the surrounding ``level`` seconds before the
@@ -40,8 +53,9 @@ class SpectralGenerator(nn.Module):
         power: exponent of the compression.
         level: seconds over which the level is taken.
         rate: sample rate in Hz.
-        causal: the level is taken over the past alone. Where ``mask_parts`` uses no later
-            frames either, an output sample depends on at most ``window`` later ones.
+        causal: the level is taken over the past alone. Where ``mask_parts`` uses no later frames
+            either, an output sample depends on at most ``window`` later ones, and ``step`` cleans
+            a wave as it comes.
     """
 
     def __init__(
@@ -63,6 +77,10 @@ class SpectralGenerator(nn.Module):
         )
         past = self.level_frames - 1 if causal else self.level_frames // 2
         self.context = (reach + past) * hop + -(-2 * window // hop) * hop
+        if causal:
+            there, back = fourier(window, hop)
+            self.register_buffer("there", there, persistent=False)
+            self.register_buffer("back", back, persistent=False)
 
     def mask_parts(
         self, magnitude: Tensor, real: Tensor, imaginary: Tensor
@@ -81,13 +99,13 @@ class SpectralGenerator(nn.Module):
     def forward(self, noisy: Tensor) -> Tensor:
         """Return the estimate of the clean wave. ``(B, 1, T) -> (B, 1, T)``."""
         spectrum = self.analysis(noisy[:, 0])  # (B, K, N) complex
-        level = self.level(energy(spectrum))  # (B, 1, N)
+        level = self.level(spectrum.real.square() + spectrum.imag.square())  # (B, 1, N)
         compressed = compress(spectrum / level, self.power)
         clean = compressed * self.mask(compressed)
         return self.synthesis(compress(clean, 1 / self.power) * level, noisy.shape[-1])[:, None]
 
     def level(self, energy: Tensor) -> Tensor:
-        """Return the local root mean square of frames. ``(B, K, N) -> (B, 1, N)``."""
+        """Return the root mean square around each frame. ``(B, K, N) -> (B, 1, N)``."""
         energy = energy.mean(1, keepdim=True)
         width = self.level_frames
         if self.causal:
@@ -112,3 +130,61 @@ class SpectralGenerator(nn.Module):
         wave = F.fold(frames, (1, total), (1, window), stride=(1, hop))[:, 0, 0]
         start = window - hop
         return wave[:, start : start + length] / (window / hop / 2)
+
+    def start(self, batch: int = 1) -> dict[str, Tensor]:
+        """Return the state of ``step`` before a wave: tensors by name, each ``(B, ...)``.
+
+        Raises ValueError where the network hears later samples than its window holds.
+        """
+        if not self.causal:
+            kind = type(self).__name__
+            raise ValueError(f"this {kind} is not causal and hears ahead; only causal=True steps")
+        lap = self.window - self.hop
+        shapes = {
+            "heard": (lap,),  # samples of the next frame
+            "energy": (2, self.level_frames - 1),  # of past frames; and 1 where there was one
+            **self.shapes(),
+            "sounding": (lap,),  # the frames so far, where the next ones overlap them
+        }
+        return {name: self.taper.new_zeros(batch, *shape) for name, shape in shapes.items()}
+
+    def step(self, noisy: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the samples of ``forward``, ``window - hop`` late, and the state after them.
+
+        ``(B, 1, n * hop) -> (B, 1, n * hop)``, n >= 1; the first ``window - hop`` samples of all
+        are those before the wave, to be dropped. Nothing but the arguments and the weights is used
+        and nothing is changed; real numbers, convolutions and slices all along.
+        """
+        lap = self.window - self.hop
+        wave = torch.cat([state["heard"][:, None], noisy], dim=2)
+        spectrum = F.conv1d(wave, self.there, stride=self.hop).unflatten(1, (2, -1))
+        energy = spectrum.square().sum(1).mean(1, keepdim=True)  # (B, 1, N)
+        energy = torch.cat([energy, torch.ones_like(energy)], dim=1)
+        energy = torch.cat([state["energy"], energy], dim=2)
+        total, count = F.avg_pool1d(energy, self.level_frames, 1).chunk(2, dim=1)
+        level = ((total / count).sqrt() + 1e-8)[:, None]  # (B, 1, 1, N)
+        clean, new = self.estimate_step(compress_parts(spectrum / level, self.power), state)
+        clean = (compress_parts(clean, 1 / self.power) * level).flatten(1, 2)
+        wave_out = F.conv_transpose1d(clean, self.back, stride=self.hop)
+        begun = wave_out[:, :, :lap] + state["sounding"][:, None]
+        wave_out = torch.cat([begun, wave_out[:, :, lap:]], dim=2)
+        new = {
+            "heard": wave[:, 0, -lap:],
+            "energy": energy[:, :, 1 - self.level_frames :],
+            **new,
+            "sounding": wave_out[:, 0, -lap:],
+        }
+        return wave_out[:, :, :-lap], new
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what ``estimate_step`` keeps, for one wave, by name."""
+        return {}
+
+    def estimate_step(
+        self, compressed: Tensor, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the masked spectrum of the next frames, and the state after them.
+
+        ``(B, 2, K, N) -> (B, 2, K, N)``, real and imaginary parts.
+        """
+        raise NotImplementedError
