@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add("-f", "--force", action="store_true", help="overwrite outputs that exist, never inputs")
     add("--keep", type=_share, default=0.0, metavar="SHARE", help="share of original kept, 0 to 1")
     add("--model", default="default", metavar="FILE", help="weights (.safetensors), or wiener")
+    add("--backend", choices=["torch", "onnx"], help="onnx starts faster and needs no torch")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     add("--threads", type=_count, metavar="N", help="CPU threads of each job (default: 1 if N > 1)")
@@ -117,7 +118,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for line in problems:
             _say(line)
         return _enhance(jobs, arguments, len(problems))
-    except (OSError, ValueError) as error:  # of the output, the model or the device
+    except (OSError, ValueError, ImportError) as error:  # of the output, the model or the device
         _say(batch.describe(error))
         return 2
 
@@ -134,8 +135,9 @@ def _enhance(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
         model=arguments.model,
         device=arguments.device,
         threads=arguments.threads,
+        backend=arguments.backend,
     )
-    enhancer = _load(options) if jobs else None  # also where processes load their own: once for all
+    enhancer = batch.load(options) if jobs else None  # processes load their own: then as a check
     start = time.perf_counter()
     with _progress(jobs, options.raw, arguments.quiet) as bar:
         if count > 1:
@@ -147,16 +149,6 @@ def _enhance(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
     if not arguments.quiet:
         _say(_summary(done, failed, taken))
     return 2 if failed or any(outcome.error for outcome in done) else 0
-
-
-def _load(options):
-    import torch
-
-    from segan import enhance
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    return enhance.load(options.model, options.device)
 
 
 def _report(outcome, bar, quiet: bool):
