@@ -5,6 +5,9 @@
     enhancer = segan.load()
     clean = enhancer(noisy, rate)
 
+    streamer = segan.Streamer(rate=rate)  # for a wave as it comes
+    clean = streamer.feed(noisy)
+
 Nothing heavy is imported before one of the names below is used.
 """
 
@@ -12,13 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segan.enhance import Enhancer, load
+    from segan.stream import Streamer
 
-__all__ = ["Enhancer", "__version__", "load"]
+__all__ = ["Enhancer", "Streamer", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
+    if name == "Streamer":
+        from segan.stream import Streamer
+
+        return Streamer
     if name in __all__:
         from segan import enhance
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from segan.audio import resampled, to_integers
+from segan.stream import streamed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -110,8 +111,11 @@ class Enhancer:
         which it never hears, is passed at the gain that the network gave to the upper half of its
         band: sqrt(energy after / energy before), at most 1, averaged over 80 ms. So hiss sinks
         above the band as it does below, speech keeps its brightness, and a network that changes
-        nothing returns x.
+        nothing returns x. A causal network gives the very samples of a ``Streamer``, at any rate.
         """
+        if getattr(self.network, "causal", False):
+            yield from streamed(blocks, self, rate, keep)
+            return
         share = 1 - keep
         if rate == self.rate:
             for noisy, enhanced in self._chunks(blocks):

@@ -22,10 +22,10 @@ def compress_parts(parts: Tensor, power: float) -> Tensor:
 
 
 def fourier(window: int, hop: int) -> tuple[Tensor, Tensor]:
-    """Return kernels of convolutions from wave to spectrum and, transposed, back to the wave.
+    """Return the matrices from a frame to its spectrum, in doubles, and back, in floats; tapered.
 
-    Each ``(2 K, 1, window)``, real parts first, tapered: the rows of the discrete Fourier
-    transform and of its inverse, as ``SpectralGenerator.analysis`` and ``synthesis`` have them.
+    ``(window, 2 K)``, real parts first, and ``(2 K, window)``: the discrete Fourier transform and
+    its inverse as ``SpectralGenerator.analysis`` and ``synthesis`` have them.
     """
     bins = torch.arange(window // 2 + 1, dtype=torch.float64, device="cpu")
     time = torch.arange(window, dtype=torch.float64, device="cpu")
@@ -35,7 +35,7 @@ def fourier(window: int, hop: int) -> tuple[Tensor, Tensor]:
     share = torch.full_like(bins, 2 / window)  # of a bin and its mirror image
     share[[0, -1]] = 1 / window
     back = waves * share.repeat(2)[:, None] * (2 * hop / window)
-    return waves.float()[:, None], back.float()[:, None]
+    return waves.T.contiguous(), back.float()
 
 
 class SpectralGenerator(nn.Module):
@@ -78,9 +78,7 @@ class SpectralGenerator(nn.Module):
         past = self.level_frames - 1 if causal else self.level_frames // 2
         self.context = (reach + past) * hop + -(-2 * window // hop) * hop
         if causal:
-            there, back = fourier(window, hop)
-            self.register_buffer("there", there, persistent=False)
-            self.register_buffer("back", back, persistent=False)
+            self.there, self.back = fourier(window, hop)  # no buffers: not every device has doubles
 
     def mask_parts(
         self, magnitude: Tensor, real: Tensor, imaginary: Tensor
@@ -155,26 +153,46 @@ class SpectralGenerator(nn.Module):
         are those before the wave, to be dropped. Nothing but the arguments and the weights is used
         and nothing is changed; real numbers, convolutions and slices all along.
         """
-        lap = self.window - self.hop
-        wave = torch.cat([state["heard"][:, None], noisy], dim=2)
-        spectrum = F.conv1d(wave, self.there, stride=self.hop).unflatten(1, (2, -1))
+        wave = torch.cat([state["heard"], noisy[:, 0]], dim=1)
+        spectrum = self.analysis_step(wave)
         energy = spectrum.square().sum(1).mean(1, keepdim=True)  # (B, 1, N)
         energy = torch.cat([energy, torch.ones_like(energy)], dim=1)
         energy = torch.cat([state["energy"], energy], dim=2)
         total, count = F.avg_pool1d(energy, self.level_frames, 1).chunk(2, dim=1)
         level = ((total / count).sqrt() + 1e-8)[:, None]  # (B, 1, 1, N)
         clean, new = self.estimate_step(compress_parts(spectrum / level, self.power), state)
-        clean = (compress_parts(clean, 1 / self.power) * level).flatten(1, 2)
-        wave_out = F.conv_transpose1d(clean, self.back, stride=self.hop)
-        begun = wave_out[:, :, :lap] + state["sounding"][:, None]
-        wave_out = torch.cat([begun, wave_out[:, :, lap:]], dim=2)
-        new = {
-            "heard": wave[:, 0, -lap:],
+        clean, sounding = self.synthesis_step(
+            compress_parts(clean, 1 / self.power) * level, state["sounding"]
+        )
+        return clean[:, None], {
+            "heard": wave[:, self.hop - self.window :],
             "energy": energy[:, :, 1 - self.level_frames :],
             **new,
-            "sounding": wave_out[:, 0, -lap:],
+            "sounding": sounding,
         }
-        return wave_out[:, :, :-lap], new
+
+    def analysis_step(self, wave: Tensor) -> Tensor:
+        """Return the spectrum of whole frames. ``(B, window - hop + n hop) -> (B, 2, K, N)``.
+
+        Summed in double precision: where a band is as good as empty, compression would make
+        rounding audible, and it depends on the number of frames.
+        """
+        hops = wave.unflatten(1, (-1, self.hop))
+        more = self.window // self.hop - 1  # hops of a frame after its first
+        parts = [hops[:, i : hops.shape[1] - more + i] for i in range(more + 1)]
+        frames = torch.cat(parts, dim=2).to(self.there.dtype)  # (B, N, window)
+        spectrum = (frames @ self.there.to(wave.device)).to(wave.dtype)
+        return spectrum.unflatten(2, (2, -1)).permute(0, 2, 3, 1)
+
+    def synthesis_step(self, spectrum: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the samples that are complete, ``(B, n hop)``, and those that sound on."""
+        frames = spectrum.permute(0, 3, 1, 2).flatten(2) @ self.back.to(spectrum)  # (B, N, window)
+        parts = frames.split(self.hop, dim=2)
+        more = len(parts) - 1
+        begun = F.pad(sounding.unflatten(1, (-1, self.hop)), (0, 0, 0, frames.shape[1]))
+        for i, part in enumerate(parts):
+            begun = begun + F.pad(part, (0, 0, i, more - i))
+        return begun[:, :-more].flatten(1), begun[:, -more:].flatten(1)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of what ``estimate_step`` keeps, for one wave, by name."""
