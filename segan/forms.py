@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from segan.spectral import SpectralGenerator, compress_parts, fourier
+from segan.spectral import SpectralGenerator, compress_parts
 
 # Shapes below: C channels, T samples, N frames, K = window // 2 + 1 bins.
 
@@ -29,18 +29,16 @@ class Whole(nn.Module):
     def __init__(self, network: SpectralGenerator):
         super().__init__()
         self.network = network
-        there, back = fourier(network.window, network.hop)
-        self.register_buffer("there", there, persistent=False)
-        self.register_buffer("back", back, persistent=False)
 
     def forward(self, noisy: Tensor) -> tuple[Tensor]:
         """Return the clean wave."""
         network, lap = self.network, self.network.window - self.network.hop
-        wave = F.pad(noisy, (lap, network.window - 1))[:, None]
-        spectrum = F.conv1d(wave, self.there, stride=network.hop).unflatten(1, (2, -1))
-        clean = self.clean(spectrum).flatten(1, 2)  # (C, 2 K, N)
-        wave = F.conv_transpose1d(clean, self.back, stride=network.hop)[:, 0]
-        return (wave[:, lap : lap + noisy.shape[1]],)
+        length = noisy.shape[1]
+        frames = (length + network.window - 1) // network.hop
+        wave = F.pad(noisy, (lap, network.window - 1))[:, : lap + frames * network.hop]
+        clean = self.clean(network.analysis_step(wave))
+        wave, _ = network.synthesis_step(clean, torch.zeros_like(wave[:, :lap]))
+        return (wave[:, lap : lap + length],)
 
     def clean(self, spectrum: Tensor) -> Tensor:
         """Return the clean spectrum, real and imaginary parts. ``(C, 2, K, N) -> (C, 2, K, N)``."""

@@ -84,37 +84,43 @@ def _fold(model) -> None:
 
 def _spell_out_fourier(graph: GraphProto, window: int, hop: int) -> None:
     """Put the formula of ``segan.spectral.fourier`` in the place of its kernels."""
-    kernels = [k for k in graph.initializer if list(k.dims[1:]) == [1, window]]
-    there, back = (next(k for k in kernels if k.name.endswith(n)) for n in ("there", "back"))
-    bins, row = window // 2 + 1, (-1, 1, 1)
+    bins = window // 2 + 1
     share = np.full((2, bins), 4 * hop / window**2)  # of a bin and its mirror image
     share[:, [0, -1]] /= 2
     constants = {  # angles in quarters of a sample's turn, as cos(x + pi / 2) = -sin x
-        "bins": np.tile(4 * np.arange(bins), 2).reshape(row),
-        "times": np.arange(window),
-        "phases": np.repeat([0, window], bins).reshape(row),
+        "bins": np.tile(4 * np.arange(bins), 2),
+        "times": np.arange(window)[:, None],
+        "phases": np.repeat([0, window], bins),
         "turn": np.array(4 * window),
-        "cosine": np.cos(np.pi / 2 / window * np.arange(4 * window)).astype(np.float32),
-        "taper": np.sqrt(np.hanning(window + 1)[:-1]).astype(np.float32),
-        "share": share.reshape(row).astype(np.float32),
+        "cosine": np.cos(np.pi / 2 / window * np.arange(4 * window)),
+        "taper": np.sqrt(np.hanning(window + 1)[:-1, None]),
+        "share": share.reshape(-1, 1),
     }
     steps = (
-        ("Mul", "bins", "times", "turns"),
-        ("Add", "turns", "phases", "shifted"),
-        ("Mod", "shifted", "turn", "angles"),
-        ("Gather", "cosine", "angles", "waves"),
-        ("Mul", "waves", "taper", "there"),
-        ("Mul", "there", "share", "back"),
+        ("Mul", ["times", "bins"], "turns"),
+        ("Add", ["turns", "phases"], "shifted"),
+        ("Mod", ["shifted", "turn"], "angles"),
+        ("Gather", ["cosine", "angles"], "waves"),
+        ("Mul", ["waves", "taper"], "there"),
+        ("Transpose", ["there"], "rows"),
+        ("Mul", ["rows", "share"], "scaled"),
     )
-    names = {name: FOURIER + name for step in steps for name in step[1:]}
-    names |= {"there": there.name, "back": back.name}
+    names = {name: FOURIER + name for _, inputs, output in steps for name in [*inputs, output]}
+    names["there"] = _taken_out(graph, "there")
     nodes = [
-        helper.make_node(kind, [names[a], names[b]], [names[result]])
-        for kind, a, b, result in steps
+        helper.make_node(kind, [names[i] for i in inputs], [names[output]])
+        for kind, inputs, output in steps
     ]
-    graph.initializer.remove(there)
-    graph.initializer.remove(back)
+    back = _taken_out(graph, "back")
+    nodes.append(helper.make_node("Cast", [names["scaled"]], [back], to=TensorProto.FLOAT))
     _begin_with(graph, nodes, {FOURIER + name: value for name, value in constants.items()})
+
+
+def _taken_out(graph: GraphProto, name: str) -> str:
+    """Remove the network's constant of that name, and return what the graph calls it."""
+    (constant,) = (c for c in graph.initializer if c.name.split(".")[-1] == name)
+    graph.initializer.remove(constant)
+    return constant.name
 
 
 def _store_in_half(graph: GraphProto, rounded: bool) -> None:

@@ -77,8 +77,7 @@ class SpectralGenerator(nn.Module):
         )
         past = self.level_frames - 1 if causal else self.level_frames // 2
         self.context = (reach + past) * hop + -(-2 * window // hop) * hop
-        if causal:
-            self.there, self.back = fourier(window, hop)  # no buffers: not every device has doubles
+        self.there, self.back = fourier(window, hop)  # no buffers: not every device has doubles
 
     def mask_parts(
         self, magnitude: Tensor, real: Tensor, imaginary: Tensor
@@ -114,11 +113,19 @@ class SpectralGenerator(nn.Module):
         return energy.sqrt() + 1e-8
 
     def analysis(self, wave: Tensor) -> Tensor:
-        """Return the spectrum of zero-padded waves. ``(B, T) -> (B, K, N)``."""
+        """Return the spectrum of zero-padded waves. ``(B, T) -> (B, K, N)``.
+
+        In evaluation it is summed in double precision, where the device has it; see
+        ``analysis_step``.
+        """
         hop, window = self.hop, self.window
         tail = -wave.shape[-1] % hop + window - hop
-        wave = F.pad(wave.float(), (window - hop, tail))
-        return torch.stft(wave, window, hop, window=self.taper, center=False, return_complex=True)
+        wave, taper = F.pad(wave.float(), (window - hop, tail)), self.taper
+        if not self.training and wave.device.type != "mps":
+            wave = wave.double()
+            taper = torch.hann_window(window, dtype=wave.dtype, device=wave.device).sqrt()
+        spectrum = torch.stft(wave, window, hop, window=taper, center=False, return_complex=True)
+        return spectrum.to(torch.complex64)
 
     def synthesis(self, spectrum: Tensor, length: int) -> Tensor:
         """Return the wave of a spectrum made by ``analysis``. ``(B, K, N) -> (B, T)``."""
