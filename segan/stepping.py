@@ -35,7 +35,7 @@ class TorchStepper:
 
     Args:
         network: as ``segan.spectral.SpectralGenerator``, causal.
-        device: where it runs, as torch names it.
+        device: where it runs, as torch names it; the CPU in place of mps, which has no doubles.
 
     Raises ValueError where the network is not causal.
     """
@@ -47,8 +47,8 @@ class TorchStepper:
                 f"{type(network).__name__}: not causal, it hears {ahead:.2g} s ahead and needs "
                 "files; a stream needs a causal model, such as streaming"
             )
-        self.device = device
-        self.network = network.eval().to(device)
+        self.device = "cpu" if str(device).startswith("mps") else device
+        self.network = network.eval().to(self.device)
         self.rate, self.hop = network.rate, network.hop
         self.delay = network.window - network.hop
 
@@ -76,8 +76,6 @@ def stepper(model, device: str | None = "cpu") -> Stepper:
         from segan.enhance import load
 
         model = load(model, device)
-    if isinstance(model, Stepper):
-        return model
-    if hasattr(model, "network"):  # an Enhancer
+    if not isinstance(model, Stepper) and hasattr(model, "network"):  # an Enhancer
         model, device = model.network, model.device
-    return TorchStepper(model, device)
+    return model if isinstance(model, Stepper) else TorchStepper(model, device)
