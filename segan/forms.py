@@ -34,8 +34,8 @@ class Whole(nn.Module):
         """Return the clean wave."""
         network, lap = self.network, self.network.window - self.network.hop
         length = noisy.shape[1]
-        frames = (length + network.window - 1) // network.hop
-        wave = F.pad(noisy, (lap, network.window - 1))[:, : lap + frames * network.hop]
+        end = lap + (length + network.window - 1) // network.hop * network.hop
+        wave = F.pad(noisy, (lap, 2 * network.window))[:, :end]  # a cut, whatever the length
         clean = self.clean(network.analysis_step(wave))
         wave, _ = network.synthesis_step(clean, torch.zeros_like(wave[:, :lap]))
         return (wave[:, lap : lap + length],)
