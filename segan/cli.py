@@ -120,6 +120,8 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     live = arguments.live or arguments.list_devices
     if not live and not arguments.input:
         own.error("the following arguments are required: INPUT")
+    if live and arguments.input:
+        own.error(f"--live hears the microphone, not {arguments.input[0]}; --stream takes files")
     arguments.model = arguments.model or ("streaming" if live or arguments.stream else "default")
     return arguments
 

@@ -110,11 +110,11 @@ def _created(source: str, target: str, force: bool) -> Iterator[Output]:
             place = "send it to a file or a pipe, or name a file"
             raise ValueError(f"standard output: a terminal; {place}")
         with _standard(sys.stdout.fileno(), "wb") as file:
-            yield Output(file)
+            yield Output(file, "standard output")
     else:
         _check_free(source, Path(target), force)
         with open(target, "wb", buffering=0) as file:
-            yield Output(file)
+            yield Output(file, target)
 
 
 def _standard(number: int, mode: str) -> BinaryIO:
@@ -135,14 +135,14 @@ def _check_free(source: str, target: Path, force: bool) -> None:
 class Output:
     """Bytes to be written at once, with a WAV header before them where one is needed."""
 
-    def __init__(self, file: BinaryIO):
-        self.file = file
+    def __init__(self, file: BinaryIO, name: str):
+        self.file, self.name = file, name
         self.count = 0  # bytes of samples
 
     def write(self, data: bytes) -> None:
         """Write all of ``data``; a pipe may take it in parts."""
-        self.count += len(data)
         self._write(data)
+        self.count += len(data)
 
     def begin(self, head: pcm.Header) -> None:
         """Write the header."""
@@ -157,8 +157,12 @@ class Output:
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[self.file.write(view) :]
+        try:
+            while view:
+                view = view[self.file.write(view) :]
+        except OSError as error:
+            error.filename = self.name  # for the message
+            raise
 
 
 def _left(error: OSError) -> bool:

@@ -16,8 +16,9 @@ from segan.polyphase import Polyphase
 from segan.stepping import Stepper, stepper
 
 SMOOTH = 0.08  # seconds of the past over which the gain above the band is taken
-PORTION = 0.25  # seconds that are worked on at once, at most
+PORTION = 0.25  # seconds of four channels that are worked on at once, at most
 RATES = (1000, 768000)  # Hz, from and to
+CHANNELS = 1024  # at most, as in sound files
 
 
 class Streamer:
@@ -59,8 +60,8 @@ class Streamer:
         if int(rate) != rate or not RATES[0] <= rate <= RATES[1]:
             least, most = RATES
             raise ValueError(f"rate {rate}: whole Hz from {least} to {most} are streamed")
-        if int(channels) != channels or channels < 1:
-            raise ValueError(f"channels {channels}: a whole number from 1 up is needed")
+        if int(channels) != channels or not 1 <= channels <= CHANNELS:
+            raise ValueError(f"channels {channels}: a whole number from 1 to {CHANNELS} is needed")
         if not 0 <= keep <= 1:
             raise ValueError(f"keep {keep}: a share from 0 to 1 is needed")
         self.network = stepper(model, device)
@@ -101,7 +102,7 @@ class Streamer:
     def _work(self) -> np.ndarray:
         wave = np.concatenate(self.waiting, axis=1)
         self.waiting = []
-        size = max(1, round(PORTION * self.rate))
+        size = max(1, round(PORTION * self.rate / -(-self.channels // 4)))
         starts = range(0, wave.shape[1], size)
         return np.concatenate([self.path.feed(wave[:, s : s + size]) for s in starts], axis=1)
 
@@ -115,11 +116,13 @@ class Streamer:
             raise ValueError(
                 f"samples of shape {array.shape}: ({self.channels}, n) is needed, channels first"
             )
-        if not np.isfinite(array).all():
-            where = self.fed + int(np.argwhere(~np.isfinite(array))[:, -1].min())
+        with np.errstate(over="ignore"):
+            block = np.array(array.reshape(self.channels, -1), np.float32)
+        if not np.isfinite(block).all():
+            where = self.fed + int(np.argwhere(~np.isfinite(block))[:, -1].min())
             raise ValueError(f"not finite at sample {where}; replace NaN and infinity")
         self.flat = flat
-        return np.array(array.reshape(self.channels, -1), np.float32)
+        return block
 
     def _shaped(self, wave: np.ndarray) -> np.ndarray:
         return wave[0] if self.flat else wave
@@ -161,7 +164,7 @@ class Hops:
         clean, self.early = clean[:, self.early :], max(0, self.early - whole)
         noisy = np.concatenate([self.unheard, given], axis=1)
         noisy, self.unheard = noisy[:, : clean.shape[1]], noisy[:, clean.shape[1] :]
-        return noisy, clean
+        return noisy, np.where(np.isfinite(clean), clean, noisy)  # a square may have overflowed
 
 
 class Direct:
@@ -224,7 +227,7 @@ class Loss:
 
     def __init__(self, hop: int, rate: int, channels: int, top: float):
         self.hop, self.band = hop, slice(round(hop * top / 2), round(hop * top) + 1)
-        self.taper = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
+        self.taper = np.hanning(2 * hop + 1)[:-1]  # in doubles, whose squares don't overflow
         frames = max(1, round(SMOOTH * rate / hop))
         self.waves = np.zeros((2 * channels, hop), np.float32)  # the last hop, noisy and clean
         self.energy = np.zeros((2 * channels, frames - 1))

@@ -1,15 +1,14 @@
 """What streaming costs: difference to offline, latency, time per block; an hour of sound.
 
-    python tests/benchmarks/stream.py [--model streaming] [--chunkings 200] [--seconds 2] [--blocks 6000]
+    python tests/benchmarks/stream.py [--model streaming] [--chunkings 200] [--blocks 6000]
     python tests/benchmarks/stream.py --hour [--minutes 60]
 
 The first prints, for each rate and number of channels: the largest difference between the streamed
 and the offline result over that many random chunkings of the project's own noisy speech; the
-latency as stated, and as measured: the most samples that went in, one by one, from an impulse's
-until it came out, wherever it stood; and the time for a block of 10 ms on one thread, in
-milliseconds of the wall clock and of the processor alone (which tells other programs' part), and as
-a real-time factor. The second makes a file of 48 kHz stereo and tells time and peak memory of the
-command, as a file and as a stream.
+latency as stated, and as measured by impulses, sample by sample; and the time for a block of 10 ms
+on one thread, in milliseconds of the wall clock and of the processor alone (which tells other
+programs' part), and as a real-time factor. The second makes a file of 48 kHz stereo and tells time
+and peak memory of the command, as a file and as a stream.
 """
 
 import argparse
@@ -63,7 +62,7 @@ def row(given: argparse.Namespace, rate: int, channels: int) -> None:
         for _ in range(given.chunkings)
     )
     streamer = segan.Streamer(enhancer, rate, channels)
-    measured = impulse_latency(streamer) / rate
+    measured = impulse_latency(segan.Streamer(enhancer, rate, channels, keep=1)) / rate
     wall, own = block_times(streamer, speech(rate, channels, 5), given.blocks)
     print(
         f"{rate:<6} {channels}   {worst:<14.1e}  {1e3 * streamer.latency:<6.2f}  "
@@ -94,19 +93,23 @@ def difference(streamer, wave: np.ndarray, offline: np.ndarray, random) -> float
     return float(np.abs(np.concatenate(out, axis=1) - offline).max())
 
 
-def impulse_latency(streamer) -> int:
-    """Return the most samples that go in from an impulse's until it is out, for any place of it.
+def impulse_latency(streamer, tries: int = 64) -> int:
+    """Return the most samples that go in, itself included, until an impulse comes out.
 
-    One run has them all: fed one by one, place n of the output comes with the sample that is noted.
+    It stands at evenly spread places within the network's hop. ``streamer`` must keep all of the
+    original, so that the impulse can be told from what the network makes of it.
     """
-    out, most = 0, 0
-    for fed in range(1, streamer.rate // 4):
-        sample = np.full((streamer.channels, 1), fed == streamer.rate // 10, np.float32)
-        more = streamer.feed(sample).shape[1]
-        if more:
-            most = max(most, fed - out)
-        out += more
-    streamer.flush()
+    hop = streamer.network.hop * streamer.rate / streamer.network.rate
+    most = 0
+    for n in range(tries):
+        place = streamer.rate // 10 + round(n * hop / tries)
+        out, fed = [np.zeros(0)], 0
+        while not out[-1].any():
+            out.append(streamer.feed(np.full((streamer.channels, 1), fed == place, np.float32))[0])
+            fed += 1
+        assert np.argmax(np.concatenate(out)) == place
+        most = max(most, fed - place)
+        streamer.flush()
     return most
 
 

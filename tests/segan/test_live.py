@@ -274,6 +274,12 @@ def test_devices_are_listed_and_nothing_is_loaded(run):
     assert run(Library(), "--list-devices") == (0, "0 Microphone\n1 Loudspeaker\n", [])
 
 
+def test_live_takes_no_files(run, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(Library(), "--live", "x.wav")
+    assert "--live hears the microphone, not x.wav" in capsys.readouterr().err
+
+
 def test_without_the_library_its_extra_is_named(run):
     status, _, lines = run(None)
     assert status == 2

@@ -120,6 +120,12 @@ def test_what_cannot_be_streamed_is_named_in_one_line(run, arguments, data, comp
     assert lines[0].startswith(complaint)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_is_named(run):
+    lines = run("-", "/dev/full", data=wav(noise(1, 900)))[2]
+    assert lines == ["/dev/full: no space left on device"]
+
+
 @pytest.mark.parametrize(("stop", "expected"), [(KeyboardInterrupt, 130), (SystemExit(143), 143)])
 def test_what_was_out_before_an_interruption_stays(run, tmp_path, stop, expected):
     def change(wave):

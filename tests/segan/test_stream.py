@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_polyphase import oracle
 
+import segan
 from segan.enhance import Enhancer
 from segan.generator import BandGenerator, MaskGenerator
 from segan.stream import Streamer
@@ -233,6 +234,23 @@ def size_of(thing):
     return sum(map(size_of, vars(thing).values())) if ours else 0
 
 
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_it_recovers_from_samples_whose_squares_overflow(rate):
+    wave = noise(rate * 2)
+    wave[rate // 4 : rate // 2] *= 1e30
+    out = streamed(Streamer(NETWORK, rate), wave)
+    calm = streamed(Streamer(NETWORK, rate), noise(rate * 2))
+    assert np.isfinite(out).all()
+    np.testing.assert_allclose(out[rate:], calm[rate:], atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [16000, 22050])
+def test_many_channels_are_cleaned_in_shorter_portions(rate):
+    wave = noise(12, 3000)
+    together = streamed(Streamer(NETWORK, rate, 12), wave)
+    np.testing.assert_allclose(together[11], streamed(Streamer(NETWORK, rate), wave[11]), atol=1e-5)
+
+
 def test_channels_do_not_hear_each_other():
     wave = noise(3, 9000)
     together = streamed(Streamer(NETWORK, 22050, 3), wave)
@@ -289,6 +307,7 @@ def test_an_enhancer_lends_its_network():
         ({"rate": 300}, "rate 300: whole Hz from 1000"),
         ({"rate": 16000.5}, "rate 16000.5"),
         ({"channels": 0}, "channels 0"),
+        ({"channels": 65535}, "channels 65535: .* to 1024"),
         ({"keep": 1.5}, "keep 1.5"),
         ({"model": MaskGenerator(4, (1,))}, "MaskGenerator: not causal, it hears .* s ahead"),
     ],
@@ -305,6 +324,7 @@ def test_streams_that_make_no_sense_are_refused(options, complaint):
         (np.zeros((3, 9), np.float32), ValueError, r"\(2, n\) is needed"),
         (np.zeros(9, np.float32), ValueError, r"\(2, n\) is needed"),
         (np.array([[0, np.nan], [0, 0]]), ValueError, "not finite at sample 101"),
+        (np.array([[0, 0], [1e300, 0]]), ValueError, "not finite at sample 100"),
     ],
 )
 def test_samples_that_make_no_sense_are_refused_and_change_nothing(samples, error, complaint):
@@ -314,6 +334,10 @@ def test_samples_that_make_no_sense_are_refused_and_change_nothing(samples, erro
         streamer.feed(samples)
     out = np.concatenate([first, streamer.feed(wave[:, 100:]), streamer.flush()], axis=1)
     np.testing.assert_allclose(out, streamed(Streamer(NETWORK, channels=2), wave), atol=1e-5)
+
+
+def test_the_package_offers_it():
+    assert segan.Streamer is Streamer and "Streamer" in segan.__all__
 
 
 def test_weights_that_are_not_there_are_named():
