@@ -5,6 +5,9 @@
     enhancer = segan.load()
     clean = enhancer(noisy, rate)
 
+    streamer = segan.Streamer(rate=rate)  # for a wave as it comes
+    clean = streamer.feed(noisy)
+
 Nothing heavy is imported before one of the names below is used.
 """
 
@@ -13,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segan.audio import attenuation_limit
     from segan.enhance import Enhancer, load
+    from segan.stream import Streamer
 
-__all__ = ["Enhancer", "__version__", "attenuation_limit", "load"]
+__all__ = ["Enhancer", "Streamer", "__version__", "attenuation_limit", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from segan.audio import attenuation_limit
 
         return attenuation_limit
+    if name == "Streamer":
+        from segan.stream import Streamer
+
+        return Streamer
     if name in __all__:
         from segan import enhance
 

@@ -60,6 +60,7 @@ class Options(NamedTuple):
     model: str = "default"
     device: str | None = None
     threads: int | None = None  # None: as many as torch takes, 1 where jobs share the cores
+    backend: str | None = None  # None: what suits the model
 
 
 class Outcome(NamedTuple):
@@ -385,6 +386,18 @@ def _standard_output() -> Iterator[Path]:
 # Many files
 
 
+def load(options: Options) -> Enhancer:
+    """Return the enhancer that the options ask for. Raises as ``segan.enhance.load``."""
+    from segan import enhance
+
+    backend = enhance.backend_of(options.model, options.backend)
+    if options.threads and backend == "torch":
+        import torch
+
+        torch.set_num_threads(options.threads)
+    return enhance.load(options.model, options.device, backend, options.threads)
+
+
 def attempt(enhancer: Enhancer, job: Job, options: Options, heard: Callable) -> Outcome:
     """Return what came of a job, its error and warnings as lines of text."""
     start = time.perf_counter()
@@ -502,12 +515,7 @@ def _begin(options: Options, stop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us through stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    from segan import enhance
-
-    torch.set_num_threads(options.threads or 1)
-    _Worker.enhancer = enhance.load(options.model, options.device)
+    _Worker.enhancer = load(options._replace(threads=options.threads or 1))
     _Worker.stop = stop
 
 

@@ -26,6 +26,8 @@ examples:
   segan-enhance -r recordings -o cleaned --jobs 64 --ray auto    on a cluster
   ffmpeg -i talk.mp4 -f wav - | segan-enhance - > talk.wav
   segan-enhance --raw 16000:1:s16le - < in.pcm > out.pcm
+  sox -d -t wav - | segan-enhance --stream - - | sox -t wav - -d      cleans while it comes
+  segan-enhance --live                       microphone to loudspeaker, and keys
 
 Read and written: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, W64, RF64, AU and whatever else
 libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Standard input is read to its
@@ -68,7 +70,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="DB",
         help="noise falls by DB at most (default inf)",
     )
-    add("--model", default="default", metavar="FILE", help="weights (.safetensors), or wiener")
+    add("--model", metavar="FILE", help="default, streaming, wiener, a .safetensors or .onnx file")
+    add("--backend", choices=["torch", "onnx"], help="onnx starts faster and needs no torch")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     add("--threads", type=_count, metavar="N", help="CPU threads of each job (default: 1 if N > 1)")
@@ -76,7 +79,19 @@ def parser() -> argparse.ArgumentParser:
     add("--raw", type=_raw, metavar="RATE:CHANNELS:ENCODING", help="inputs are headerless, so")
     add("-q", "--quiet", action="store_true", help="print errors only")
     add("--version", action=_Version)
+    _add_streams(own)
     return own
+
+
+def _add_streams(own: argparse.ArgumentParser) -> None:
+    add = own.add_argument_group(
+        "as it comes", "by the model `streaming` unless --model names another; docs/streaming.md"
+    ).add_argument
+    add("--stream", action="store_true", help="INPUT [OUTPUT]: WAV or --raw; each a file or -")
+    add("--live", action="store_true", help="microphone to loudspeaker (segan[live])")
+    add("--list-devices", action="store_true", help="name what --live can use")
+    add("--input-device", metavar="NAME", help="name, part of it, or number; default: the system's")
+    add("--output-device", metavar="NAME", help="likewise")
 
 
 class _Version(argparse.Action):
@@ -136,13 +151,25 @@ def _raw(text: str):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
-    arguments = parser().parse_args(argv)
+    arguments = _parsed(argv)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(arguments)
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    own = parser()
+    arguments = own.parse_args(argv)
+    live = arguments.live or arguments.list_devices
+    if arguments.stream and not arguments.input:
+        own.error("the following arguments are required: INPUT")
+    if live and arguments.input:
+        own.error(f"--live hears the microphone, not {arguments.input[0]}; --stream takes files")
+    arguments.model = arguments.model or ("streaming" if live or arguments.stream else "default")
+    return arguments
 
 
 def _terminate(*_) -> None:
@@ -158,11 +185,15 @@ def _run(arguments: argparse.Namespace) -> int:
     from segan import batch
 
     try:
+        if arguments.list_devices or arguments.live:
+            return _live(arguments)
+        if arguments.stream:
+            return _stream(arguments)
         jobs, problems = _plan(arguments)
         for line in problems:
             _say(line)
         return _enhance(jobs, arguments, _Tally(len(problems)))
-    except (OSError, ValueError) as error:  # of the output, the model or the device
+    except (OSError, ValueError, ImportError) as error:  # of the output, the model or the device
         _say(batch.describe(error))
         return 2
 
@@ -182,6 +213,48 @@ def _plan(arguments: argparse.Namespace) -> tuple[list, list[str]]:
     return batch.plan(arguments.input, arguments.output, arguments.recursive, raw)
 
 
+def _stream(arguments: argparse.Namespace) -> int:
+    from segan import pipe
+
+    source, *targets = [*arguments.input, *([arguments.output] if arguments.output else [])]
+    if len(targets) > 1:
+        raise ValueError(f"--stream: {len(targets) + 1} files; one INPUT and one OUTPUT are taken")
+    pipe.enhance(
+        source,
+        targets[0] if targets else "-",
+        _stepper(arguments),
+        arguments.keep,
+        arguments.raw,
+        arguments.force,
+        (lambda _: None) if arguments.quiet else _say,
+    )
+    return 0
+
+
+def _live(arguments: argparse.Namespace) -> int:
+    from segan import live
+
+    if arguments.list_devices:
+        print(live.devices())
+        return 0
+    live.run(_stepper(arguments), arguments.keep, arguments.input_device, arguments.output_device)
+    return 0
+
+
+def _stepper(arguments: argparse.Namespace):
+    """Return the network, loaded before the first sample is waited for."""
+    from segan import batch
+    from segan.stepping import stepper
+
+    options = batch.Options(
+        model=arguments.model,
+        device=arguments.device.replace("auto", "cpu"),  # a hop is too little work to be sent
+        threads=arguments.threads or 1,  # elsewhere, or shared
+        backend=arguments.backend,
+    )
+    return stepper(batch.load(options))
+
+
 def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:
     """Enhance the files, report each failure and the sum; return the exit status."""
     from segan import batch
@@ -193,10 +266,11 @@ def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:
         model=arguments.model,
         device=arguments.device,
         threads=arguments.threads,
+        backend=arguments.backend,
     )
     if arguments.ray:
         _require_ray(jobs)
-    enhancer = _load(options) if jobs else None  # also where processes load their own: once for all
+    enhancer = batch.load(options) if jobs else None  # processes load their own: then as a check
     start = time.perf_counter()
     with _journal(jobs, arguments, options) as journal:
         todo = _left(journal, jobs, arguments, tally)
@@ -290,16 +364,6 @@ def _write_kaldi(folder: str, tally: _Tally) -> None:
         place = lists.write_kaldi(folder, tally.made)
         if tally.failed:
             _say(f"{place}: lists {len(tally.made)} utterances, not those that failed")
-
-
-def _load(options):
-    import torch
-
-    from segan import enhance
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    return enhance.load(options.model, options.device)
 
 
 def _report(outcome, bar, quiet: bool):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segan.batch import Job, Options, Outcome, attempt, killed
+from segan.batch import Job, Options, Outcome, attempt, killed, load
 
 GRACE = 10.0  # seconds for an actor to remove what it is writing, for a cluster to answer
 ADDRESS = re.compile(r"auto|local|(ray://)?[\w.-]+:\d+|ray://.+")
@@ -174,10 +174,8 @@ class Actor:
     """What enhances files in a process of Ray's."""
 
     def __init__(self, options: Options):
-        from segan import enhance
-
         self.options, self.stopped = options, False
-        self.enhancer = enhance.load(options.model, options.device)
+        self.enhancer = load(options)
 
     def ready(self) -> None:
         """Return when the enhancer is loaded."""

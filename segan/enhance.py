@@ -4,30 +4,37 @@ The network hears one rate (16 kHz). At any other rate, what it adds and takes a
 is resampled and applied to the original, and what lies above its band follows the top of it: see
 ``Enhancer.stream``. Waves are enhanced in chunks that overlap by what the network sees around a
 sample, so that the chunks join exactly and memory does not grow with length.
+
+All here is NumPy; the network itself runs in torch or, without it, in ONNX Runtime.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from math import ceil, lcm
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from numpy.lib.stride_tricks import sliding_window_view
 
 from segan.audio import resampled, to_integers
+from segan.stream import streamed
 
-Wave = TypeVar("Wave", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from segan.onnx_backend import OnnxNetwork
+
+Wave = TypeVar("Wave", np.ndarray, "Tensor")
 
 FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
 SMOOTH = 5  # frames over which these gains are averaged
 MARGIN = 4 * FRAME  # what a gain depends on to either side
-ROWS = 4  # channels that the network is given at once
 
 
 class Enhancer:
@@ -37,7 +44,9 @@ class Enhancer:
         network: a module with ``forward``, float ``(B, 1, T) -> (B, 1, T)`` for any T >= 1, and the
             integers ``rate`` (Hz), ``context`` (samples to either side that an output sample
             depends on; silence is seen outside the wave) and ``hop`` (``context`` and the starts
-            of chunks are multiples of it). It is put into evaluation mode.
+            of chunks are multiples of it). It is put into evaluation mode. Or, in place of
+            ``forward``, with ``enhance``, NumPy ``(C, T) -> (C, T)`` float32; then it need be no
+            module of torch's.
         device: where it runs, as torch names it; None and "auto" take CUDA where there is one.
         seconds: length of a chunk.
 
@@ -45,9 +54,19 @@ class Enhancer:
     from a fixed seed for each chunk, and torch's own random state is left as it was.
     """
 
-    def __init__(self, network: nn.Module, device: str | None = "cpu", seconds: float = 20.0):
-        self.device = _device(device)
-        self.network = network.eval().to(self.device)
+    def __init__(
+        self,
+        network: nn.Module | OnnxNetwork,
+        device: str | None = "cpu",
+        seconds: float = 20.0,
+    ):
+        self.network, self.device = network, device
+        self._enhance = getattr(network, "enhance", None)
+        if self._enhance is None:
+            from segan.torch_backend import TorchNetwork
+
+            runner = TorchNetwork(network, device)
+            self._enhance, self.device = runner.enhance, runner.device
         self.rate = network.rate
         step = lcm(network.hop, FRAME)
         self.size = step * ceil(seconds * self.rate / step)
@@ -66,7 +85,8 @@ class Enhancer:
         Raises ValueError for a wrong shape, rate or share and for samples that are not finite,
         TypeError for samples that are no PCM.
         """
-        if isinstance(wave, Tensor):
+        torch = sys.modules.get("torch")
+        if torch and isinstance(wave, torch.Tensor):
             array = wave.detach().cpu()
             array = (array.float() if array.is_floating_point() else array).numpy()
             return torch.from_numpy(self._array(array, rate, keep)).to(wave)
@@ -91,8 +111,11 @@ class Enhancer:
         which it never hears, is passed at the gain that the network gave to the upper half of its
         band: sqrt(energy after / energy before), at most 1, averaged over 80 ms. So hiss sinks
         above the band as it does below, speech keeps its brightness, and a network that changes
-        nothing returns x.
+        nothing returns x. A causal network gives the very samples of a ``Streamer``, at any rate.
         """
+        if getattr(self.network, "causal", False):
+            yield from streamed(blocks, self, rate, keep)
+            return
         share = 1 - keep
         if rate == self.rate:
             for noisy, enhanced in self._chunks(blocks):
@@ -125,13 +148,6 @@ class Enhancer:
             if top is not None:
                 parts.append(upper_loss(window, enhanced, top))
             yield tuple(part[:, before : before + length] for part in parts)
-
-    def _enhance(self, noisy: np.ndarray) -> np.ndarray:
-        rows = torch.from_numpy(noisy)[:, None].split(ROWS)  # each (<= ROWS, 1, T)
-        with torch.inference_mode(), _fixed_seed(self.device):
-            return torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[
-                :, 0
-            ].numpy()
 
 
 class Fifo:
@@ -182,51 +198,29 @@ def upper_loss(noisy: np.ndarray, enhanced: np.ndarray, top: float) -> np.ndarra
     ``top`` is the upper end of the band as a share of half the sample rate. The gain is
     sqrt(energy of enhanced / energy of noisy), no more than 1.
     """
-    before, after = (_upper_energy(torch.from_numpy(wave), top) for wave in (noisy, enhanced))
-    loss = 1 - (after / before.clamp_min(1e-30)).clamp_max(1).sqrt()
+    before, after = (_upper_energy(wave, top) for wave in (noisy, enhanced))
+    loss = 1 - np.sqrt(np.minimum(after / np.maximum(before, 1e-30), 1))
     loss[before == 0] = 0
-    between = FRAME * (loss.shape[-1] - 1) + 1
-    loss = F.interpolate(loss[None], size=between, mode="linear", align_corners=True)
-    loss = F.pad(loss, (0, FRAME - 1), mode="replicate")[0]  # the last frame's until the end
-    return loss[:, : noisy.shape[-1]].numpy()
+    steps = np.diff(loss, append=loss[:, -1:])  # none after the last frame, until the end
+    between = np.arange(FRAME, dtype=np.float32) / FRAME
+    loss = (loss[:, :, None] + steps[:, :, None] * between).reshape(len(loss), -1)
+    return loss[:, : noisy.shape[-1]]
 
 
-def _upper_energy(wave: Tensor, top: float) -> Tensor:
+def _upper_energy(wave: np.ndarray, top: float) -> np.ndarray:
     """Return the energy in the upper half of the band around each frame. ``(C, T) -> (C, N)``."""
-    window = torch.hann_window(2 * FRAME)
-    spectrum = torch.stft(
-        wave, 2 * FRAME, FRAME, window=window, pad_mode="constant", return_complex=True
-    )
-    energy = spectrum[:, round(FRAME * top / 2) : round(FRAME * top) + 1].abs().square().sum(1)
-    return F.avg_pool1d(energy, SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+    padded = np.pad(wave, [(0, 0), (FRAME, FRAME)])
+    frames = sliding_window_view(padded, 2 * FRAME, axis=1)[:, ::FRAME]  # (C, N, 2 FRAME)
+    window = np.hanning(2 * FRAME + 1)[:-1].astype(np.float32)
+    spectrum = np.fft.rfft(frames * window)[:, :, round(FRAME * top / 2) : round(FRAME * top) + 1]
+    energy = (spectrum.real**2 + spectrum.imag**2).sum(2)
+    return (_sums(energy) / _sums(np.ones_like(energy))).astype(np.float32)
 
 
-@contextmanager
-def _fixed_seed(device: torch.device) -> Iterator[None]:
-    """Seed what is drawn inside, and leave the random state as it was."""
-    generators = [torch.default_generator]
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        generators.append(torch.cuda.default_generators[index])
-    states = [generator.get_state() for generator in generators]
-    try:
-        for generator in generators:
-            generator.manual_seed(0)
-        yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
-
-
-def _device(name: str | None) -> torch.device:
-    if name in (None, "auto"):
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ValueError(
-            f"device {name}: this PyTorch cannot use it here; cpu always does, cuda with a GPU"
-        ) from None
+def _sums(energy: np.ndarray) -> np.ndarray:
+    """Return the sum over the ``SMOOTH`` frames around each. ``(C, N) -> (C, N)``."""
+    around = np.pad(energy, [(0, 0), (SMOOTH // 2, SMOOTH // 2)])
+    return sliding_window_view(around, SMOOTH, axis=1).sum(2)
 
 
 def _check(array: np.ndarray, rate: int, keep: float) -> int:
@@ -269,32 +263,86 @@ def _pcm(dtype: np.dtype) -> tuple[int, int]:
     return (top if dtype.kind == "u" else 0), top
 
 
-def load(name_or_path: str | Path = "default", device: str | None = None) -> Enhancer:
+BACKENDS = {"torch": ".safetensors", "onnx": ".onnx"}  # what runs a network -> its files
+
+
+def load(
+    name_or_path: str | Path = "default",
+    device: str | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
+) -> Enhancer:
     """Return an enhancer with the weights of that name in the package, or in that file.
 
-    "wiener" is the classical filter, to compare with. ``device`` None or "auto" takes CUDA where
-    there is one. Raises OSError where there is no such file, ValueError where it holds no usable
-    network.
-    """
-    from gan.checkpoint import load_network
-    from segan.generator import KINDS
+    Args:
+        name_or_path: "wiener" is the classical filter, to compare with.
+        device: where it runs; None and "auto" take CUDA where torch has one.
+        backend: "torch" or "onnx", which needs no torch and starts faster; None takes "onnx" for a
+            file named ``.onnx`` and "torch" for all else.
+        threads: of the CPU, for "onnx"; torch has its own ``set_num_threads``.
 
+    Raises OSError where there is no such file, ValueError where it holds no usable network or the
+    backend doesn't exist, ImportError where what it needs is not installed.
+    """
+    backend = backend_of(name_or_path, backend)
+    if backend == "onnx":
+        from segan.onnx_backend import open_network
+
+        with weights(name_or_path, backend) as path:
+            return Enhancer(open_network(path, device, threads), device)
+    if find_spec("torch") is None:
+        raise ImportError("torch is not installed; --backend onnx does without it")
     if name_or_path == "wiener":
         from segan.baselines import WienerFilter
 
         return Enhancer(WienerFilter(), "cpu")
-    embedded = files("segan") / "weights" / f"{name_or_path}.safetensors"
+    return Enhancer(load_network(name_or_path), device)
+
+
+def load_network(name_or_path: str | Path) -> nn.Module:
+    """Return the network in torch with the weights of that name, or in that file; see ``load``."""
+    from gan import checkpoint
+    from segan.generator import KINDS
+
+    with weights(name_or_path) as path:
+        return checkpoint.load_network(path, KINDS)
+
+
+def backend_of(name_or_path: str | Path, backend: str | None = None) -> str:
+    """Return what runs those weights: ``backend``, where it is given."""
+    if backend is None:
+        return "onnx" if str(name_or_path).endswith(BACKENDS["onnx"]) else "torch"
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend}: none of {', '.join(BACKENDS)}")
+    return backend
+
+
+@contextmanager
+def weights(name_or_path: str | Path, backend: str = "torch") -> Iterator[Path]:
+    """Give the path of the weights of that name in the package, or ``name_or_path`` itself.
+
+    Raises FileNotFoundError where there are none, ValueError for a file of the other backend.
+    """
+    suffix = BACKENDS[backend]
+    embedded = files("segan") / "weights" / f"{name_or_path}{suffix}"
     if embedded.is_file():
         with as_file(embedded) as path:
-            return Enhancer(load_network(path, KINDS), device)
+            yield path
+        return
     if not Path(name_or_path).is_file():
         raise FileNotFoundError(
-            f"{name_or_path}: no such weights; give a .safetensors file or one of: {_embedded()}"
+            f"{name_or_path}: no such weights; give a {suffix} file or one of: {_embedded(suffix)}"
         )
-    return Enhancer(load_network(Path(name_or_path), KINDS), device)
+    other = next(name for name in BACKENDS if name != backend)
+    if Path(name_or_path).suffix == BACKENDS[other]:
+        remedy = "leave --backend onnx out, or make an ONNX file of it with segan-export"
+        if other == "onnx":
+            remedy = "use --backend onnx"
+        raise ValueError(f"{name_or_path}: weights for the backend {other}; {remedy}")
+    yield Path(name_or_path)
 
 
-def _embedded() -> str:
+def _embedded(suffix: str) -> str:
     folder = files("segan") / "weights"
     names = (item.name for item in folder.iterdir()) if folder.is_dir() else ()
-    return ", ".join(sorted(n.removesuffix(".safetensors") for n in names if "safetens" in n))
+    return ", ".join(sorted(n.removesuffix(suffix) for n in names if n.endswith(suffix)))

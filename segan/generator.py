@@ -66,16 +66,14 @@ class MaskGenerator(SpectralGenerator):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
-        return compressed * self.mask(compressed)
-
-    def mask(self, compressed: Tensor) -> Tensor:
-        """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
-        x = torch.cat([compressed.abs(), compressed.real, compressed.imag], dim=1)
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mask's parts, 1 and 0 where nothing is learnt yet. ``(B, K, N)`` each."""
+        x = torch.cat([magnitude, real, imaginary], dim=1)
         x = self.leave(F.silu(self.blocks(self.enter(x)))).float()
         real, imaginary = x.chunk(2, dim=1)
-        return torch.complex(1 + real, imaginary)
+        return 1 + real, imaginary
 
 
 class Split(nn.Module):
@@ -97,7 +95,7 @@ class Split(nn.Module):
         """Return the bands. ``(B, N, K - 1, D) -> (B, N, Z, C)``."""
         frames, parts = x.shape[:2], x.flatten(0, 1).split(self.sizes, dim=1)
         pairs = zip(parts, self.weights, strict=True)
-        y = [torch.bmm(p.reshape(len(p), *w.shape[:2]).transpose(0, 1), w) for p, w in pairs]
+        y = [torch.bmm(p.reshape(p.shape[0], *w.shape[:2]).transpose(0, 1), w) for p, w in pairs]
         y = torch.cat(y).transpose(0, 1).contiguous()  # (B N, Z, C)
         return (y + self.bias.to(y.dtype)).unflatten(0, frames)
 
@@ -147,6 +145,20 @@ class Near(nn.Module):
             y = F.pad(y, (0, 0, 0, 0, self.past, 0))
         y = self.mix(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # memory stays in order
         return x + self.out(F.silu(y))
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``forward`` of the frames after ``past``, and the past of those that follow.
+
+        The convolution is one product here, which for few frames is several times as quick.
+        """
+        y = torch.cat([past, self.norm(x)], dim=1)
+        frames, bands = x.shape[1:3]
+        padded = F.pad(y, (0, 0, 1, 1))
+        near = [padded[:, i : i + frames] for i in range(0, self.past + 1, self.past // 2)]
+        near = torch.cat([part[:, :, j : j + bands] for part in near for j in range(3)], dim=-1)
+        weight = self.mix.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 9 C)
+        mixed = F.linear(near, weight, self.mix.bias)
+        return x + self.out(F.silu(mixed)), y[:, -self.past :]
 
 
 class Across(nn.Module):
@@ -215,17 +227,40 @@ class BandGenerator(SpectralGenerator):
         self.norm = nn.LayerNorm(channels)
         self.leave = Join(channels, 2, bands)
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the masked spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
-        return compressed * self.mask(compressed)
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mask's parts, 1 and 0 where nothing is learnt yet. ``(B, K, N)`` each."""
+        views = [x.transpose(1, 2)[:, :, 1:] for x in (magnitude, real, imaginary)]
+        x = self.enter(torch.stack(views, dim=-1))  # (B, N, K - 1, 3) -> (B, N, Z, C)
+        x = self.gains(self.blocks(x)).transpose(1, 2)  # (B, K, N, 2)
+        return 1 + x[..., 0], x[..., 1]
 
-    def mask(self, compressed: Tensor) -> Tensor:
-        """Return the complex mask, 1 where nothing is learnt yet. ``(B, K, N) -> (B, K, N)``."""
-        x = compressed.transpose(1, 2)[:, :, 1:]  # (B, N, K - 1)
-        x = self.enter(torch.stack([x.abs(), x.real, x.imag], dim=-1))  # (B, N, Z, C)
-        x = self.leave(F.silu(self.norm(self.blocks(x)))).float()  # (B, N, K - 1, 2)
-        x = torch.cat([x[:, :, :1], x], dim=2).transpose(1, 2)  # (B, K, N, 2)
-        return torch.complex(1 + x[..., 0], x[..., 1])
+    def gains(self, x: Tensor) -> Tensor:
+        """Return mask - 1, real and imaginary. ``(B, N, Z, C) -> (B, N, K, 2)``."""
+        x = self.leave(F.silu(self.norm(x))).float()  # (B, N, K - 1, 2)
+        return torch.cat([x[:, :, :1], x], dim=2)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the frames that the convolutions look back at, by name."""
+        bands, channels = self.enter.bias.shape
+        return {f"past_{i}": (b.past, bands, channels) for i, b in enumerate(self.blocks[::2])}
+
+    def estimate_step(
+        self, compressed: Tensor, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the masked spectrum of the next frames, and the state after them."""
+        x = compressed.permute(0, 3, 2, 1)  # (B, N, K, 2)
+        size = x.square().sum(-1, keepdim=True).sqrt()
+        x = self.enter(torch.cat([size, x], dim=-1)[:, :, 1:])  # (B, N, Z, C)
+        new = {}
+        for i, (near, across) in enumerate(zip(self.blocks[::2], self.blocks[1::2], strict=True)):
+            x, new[f"past_{i}"] = near.step(x, state[f"past_{i}"])
+            x = across(x)
+        gain = self.gains(x).permute(0, 3, 2, 1)  # (B, 2, K, N)
+        real, imaginary = compressed.chunk(2, dim=1)
+        turned = torch.cat([-imaginary, real], dim=1)
+        return compressed + compressed * gain[:, :1] + turned * gain[:, 1:], new
 
 
 KINDS = {

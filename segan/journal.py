@@ -11,10 +11,10 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from segan import enhance
 from segan.batch import Job, Options, Outcome
 
 NAME = "segan-enhance.tsv"  # what it is called in a folder of outputs
@@ -174,16 +174,18 @@ class Journal:
 def settings(options: Options) -> str:
     """Return what results depend on: the model's weights and the options that change samples."""
     raw = ":".join(map(str, options.raw)) if options.raw else "no"
-    return plain(f"model={_model(options.model)} keep={options.keep!r} raw={raw}")
+    return plain(f"model={_model(options)} keep={options.keep!r} raw={raw}")
 
 
-def _model(name: str) -> str:
+def _model(options: Options) -> str:
     """Return the name of a model and the beginning of its weights' SHA-256."""
-    if name == "wiener":
-        return name
-    embedded = files("segan") / "weights" / f"{name}.safetensors"
-    content = (embedded if embedded.is_file() else Path(name)).read_bytes()
-    return f"{Path(name).name.replace(' ', '_')}:{hashlib.sha256(content).hexdigest()[:12]}"
+    if options.model == "wiener":
+        return options.model
+    backend = enhance.backend_of(options.model, options.backend)
+    with enhance.weights(options.model, backend) as path:
+        content = path.read_bytes()
+    name = Path(options.model).name.replace(" ", "_")
+    return f"{name}:{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _difference(before: str, now: str) -> str:

@@ -15,8 +15,31 @@ def compress(spectrum: Tensor, power: float) -> Tensor:
     return spectrum * energy ** ((power - 1) / 2)
 
 
+def compress_parts(parts: Tensor, power: float) -> Tensor:
+    """Return ``compress`` of real and imaginary parts. ``(B, 2, K, N) -> (B, 2, K, N)``."""
+    energy = parts.square().sum(1, keepdim=True) + 1e-12
+    return parts * energy ** ((power - 1) / 2)
+
+
+def fourier(window: int, hop: int) -> tuple[Tensor, Tensor]:
+    """Return the matrices from a frame to its spectrum, in doubles, and back, in floats; tapered.
+
+    ``(window, 2 K)``, real parts first, and ``(2 K, window)``: the discrete Fourier transform and
+    its inverse as ``SpectralGenerator.analysis`` and ``synthesis`` have them.
+    """
+    bins = torch.arange(window // 2 + 1, dtype=torch.float64, device="cpu")
+    time = torch.arange(window, dtype=torch.float64, device="cpu")
+    angle = 2 * torch.pi / window * (bins[:, None] * time % window)
+    waves = torch.cat([angle.cos(), -angle.sin()])
+    waves *= torch.hann_window(window, dtype=torch.float64, device="cpu").sqrt()
+    share = torch.full_like(bins, 2 / window)  # of a bin and its mirror image
+    share[[0, -1]] = 1 / window
+    back = waves * share.repeat(2)[:, None] * (2 * hop / window)
+    return waves.T.contiguous(), back.float()
+
+
 class SpectralGenerator(nn.Module):
-    """A wave cleaned through its power-compressed spectrum; subclasses say how: ``estimate``.
+    """A wave cleaned through its power-compressed spectrum by the mask that ``mask_parts`` gives.
 
     ``(B, 1, T) -> (B, 1, T)`` for any ``T >= 1``. Scaling the input scales the output alike: the
     spectrum is divided by the root mean square of the surrounding ``level`` seconds before the
@@ -30,8 +53,9 @@ class SpectralGenerator(nn.Module):
         power: exponent of the compression.
         level: seconds over which the level is taken.
         rate: sample rate in Hz.
-        causal: the level is taken over the past alone. Where ``estimate`` uses no later frames
-            either, an output sample depends on at most ``window`` later ones.
+        causal: the level is taken over the past alone. Where ``mask_parts`` uses no later frames
+            either, an output sample depends on at most ``window`` later ones, and ``step`` cleans
+            a wave as it comes.
     """
 
     def __init__(
@@ -53,21 +77,33 @@ class SpectralGenerator(nn.Module):
         )
         past = self.level_frames - 1 if causal else self.level_frames // 2
         self.context = (reach + past) * hop + -(-2 * window // hop) * hop
+        self.there, self.back = fourier(window, hop)  # no buffers: not every device has doubles
 
-    def estimate(self, compressed: Tensor) -> Tensor:
-        """Return the clean compressed spectrum. ``(B, K, N) -> (B, K, N)``, complex."""
+    def mask_parts(
+        self, magnitude: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the real and imaginary part of the mask, from three views of the spectrum.
+
+        ``(B, K, N)`` each, all of them real: what a runtime without complex numbers can compute.
+        """
         raise NotImplementedError
+
+    def mask(self, compressed: Tensor) -> Tensor:
+        """Return the complex mask on a compressed spectrum. ``(B, K, N) -> (B, K, N)``."""
+        parts = self.mask_parts(compressed.abs(), compressed.real, compressed.imag)
+        return torch.complex(*parts)
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Return the estimate of the clean wave. ``(B, 1, T) -> (B, 1, T)``."""
         spectrum = self.analysis(noisy[:, 0])  # (B, K, N) complex
-        level = self.level(spectrum)  # (B, 1, N)
-        clean = self.estimate(compress(spectrum / level, self.power))
+        level = self.level(spectrum.real.square() + spectrum.imag.square())  # (B, 1, N)
+        compressed = compress(spectrum / level, self.power)
+        clean = compressed * self.mask(compressed)
         return self.synthesis(compress(clean, 1 / self.power) * level, noisy.shape[-1])[:, None]
 
-    def level(self, spectrum: Tensor) -> Tensor:
-        """Return the local root mean square of the frames. ``(B, K, N) -> (B, 1, N)``."""
-        energy = (spectrum.real.square() + spectrum.imag.square()).mean(1, keepdim=True)
+    def level(self, energy: Tensor) -> Tensor:
+        """Return the root mean square around each frame. ``(B, K, N) -> (B, 1, N)``."""
+        energy = energy.mean(1, keepdim=True)
         width = self.level_frames
         if self.causal:
             frames = torch.arange(1, energy.shape[-1] + 1, device=energy.device).clamp(max=width)
@@ -77,11 +113,19 @@ class SpectralGenerator(nn.Module):
         return energy.sqrt() + 1e-8
 
     def analysis(self, wave: Tensor) -> Tensor:
-        """Return the spectrum of zero-padded waves. ``(B, T) -> (B, K, N)``."""
+        """Return the spectrum of zero-padded waves. ``(B, T) -> (B, K, N)``.
+
+        In evaluation it is summed in double precision, where the device has it; see
+        ``analysis_step``.
+        """
         hop, window = self.hop, self.window
         tail = -wave.shape[-1] % hop + window - hop
-        wave = F.pad(wave.float(), (window - hop, tail))
-        return torch.stft(wave, window, hop, window=self.taper, center=False, return_complex=True)
+        wave, taper = F.pad(wave.float(), (window - hop, tail)), self.taper
+        if not self.training and wave.device.type != "mps":
+            wave = wave.double()
+            taper = torch.hann_window(window, dtype=wave.dtype, device=wave.device).sqrt()
+        spectrum = torch.stft(wave, window, hop, window=taper, center=False, return_complex=True)
+        return spectrum.to(torch.complex64)
 
     def synthesis(self, spectrum: Tensor, length: int) -> Tensor:
         """Return the wave of a spectrum made by ``analysis``. ``(B, K, N) -> (B, T)``."""
@@ -91,3 +135,81 @@ class SpectralGenerator(nn.Module):
         wave = F.fold(frames, (1, total), (1, window), stride=(1, hop))[:, 0, 0]
         start = window - hop
         return wave[:, start : start + length] / (window / hop / 2)
+
+    def start(self, batch: int = 1) -> dict[str, Tensor]:
+        """Return the state of ``step`` before a wave: tensors by name, each ``(B, ...)``.
+
+        Raises ValueError where the network hears later samples than its window holds.
+        """
+        if not self.causal:
+            kind = type(self).__name__
+            raise ValueError(f"this {kind} is not causal and hears ahead; only causal=True steps")
+        lap = self.window - self.hop
+        shapes = {
+            "heard": (lap,),  # samples of the next frame
+            "energy": (2, self.level_frames - 1),  # of past frames; and 1 where there was one
+            **self.shapes(),
+            "sounding": (lap,),  # the frames so far, where the next ones overlap them
+        }
+        return {name: self.taper.new_zeros(batch, *shape) for name, shape in shapes.items()}
+
+    def step(self, noisy: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the samples of ``forward``, ``window - hop`` late, and the state after them.
+
+        ``(B, 1, n * hop) -> (B, 1, n * hop)``, n >= 1; the first ``window - hop`` samples of all
+        are those before the wave, to be dropped. Nothing but the arguments and the weights is used
+        and nothing is changed; real numbers, convolutions and slices all along.
+        """
+        wave = torch.cat([state["heard"], noisy[:, 0]], dim=1)
+        spectrum = self.analysis_step(wave)
+        energy = spectrum.square().sum(1).mean(1, keepdim=True)  # (B, 1, N)
+        energy = torch.cat([energy, torch.ones_like(energy)], dim=1)
+        energy = torch.cat([state["energy"], energy], dim=2)
+        total, count = F.avg_pool1d(energy, self.level_frames, 1).chunk(2, dim=1)
+        level = ((total / count).sqrt() + 1e-8)[:, None]  # (B, 1, 1, N)
+        clean, new = self.estimate_step(compress_parts(spectrum / level, self.power), state)
+        clean, sounding = self.synthesis_step(
+            compress_parts(clean, 1 / self.power) * level, state["sounding"]
+        )
+        return clean[:, None], {
+            "heard": wave[:, self.hop - self.window :],
+            "energy": energy[:, :, 1 - self.level_frames :],
+            **new,
+            "sounding": sounding,
+        }
+
+    def analysis_step(self, wave: Tensor) -> Tensor:
+        """Return the spectrum of whole frames. ``(B, window - hop + n hop) -> (B, 2, K, N)``.
+
+        Summed in double precision: where a band is as good as empty, compression would make
+        rounding audible, and it depends on the number of frames.
+        """
+        hops = wave.unflatten(1, (-1, self.hop))
+        more = self.window // self.hop - 1  # hops of a frame after its first
+        parts = [hops[:, i : hops.shape[1] - more + i] for i in range(more + 1)]
+        frames = torch.cat(parts, dim=2).to(self.there.dtype)  # (B, N, window)
+        spectrum = (frames @ self.there.to(wave.device)).to(wave.dtype)
+        return spectrum.unflatten(2, (2, -1)).permute(0, 2, 3, 1)
+
+    def synthesis_step(self, spectrum: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the samples that are complete, ``(B, n hop)``, and those that sound on."""
+        frames = spectrum.permute(0, 3, 1, 2).flatten(2) @ self.back.to(spectrum)  # (B, N, window)
+        parts = frames.split(self.hop, dim=2)
+        more = len(parts) - 1
+        begun = F.pad(sounding.unflatten(1, (-1, self.hop)), (0, 0, 0, frames.shape[1]))
+        for i, part in enumerate(parts):
+            begun = begun + F.pad(part, (0, 0, i, more - i))
+        return begun[:, :-more].flatten(1), begun[:, -more:].flatten(1)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what ``estimate_step`` keeps, for one wave, by name."""
+        return {}
+
+    def estimate_step(
+        self, compressed: Tensor, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the masked spectrum of the next frames, and the state after them.
+
+        ``(B, 2, K, N) -> (B, 2, K, N)``, real and imaginary parts.
+        """
+        raise NotImplementedError

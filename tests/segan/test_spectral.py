@@ -76,6 +76,38 @@ def test_causal_is_to_hear_no_more_than_a_window_ahead(causal):
     assert (difference < 1e-5) == causal
 
 
+@pytest.mark.parametrize("hops", [1, 2, 7])
+@pytest.mark.parametrize("window", [{}, {"window": 512, "hop": 128}])
+def test_stepped_a_causal_network_gives_the_samples_of_forward_late(hops, window):
+    network = trained(causal=True, **window)
+    wave = torch.randn(2, 1, 42 * network.hop)
+    state, parts = network.start(2), []
+    for part in wave.split(hops * network.hop, dim=-1):
+        clean, state = network.step(part, state)
+        assert clean.shape == part.shape
+        parts.append(clean)
+    late = network.window - network.hop
+    stepped, whole = torch.cat(parts, dim=-1), network(wave)
+    torch.testing.assert_close(stepped[..., late:], whole[..., :-late], atol=1e-5, rtol=0)
+
+
+def test_a_step_changes_none_of_its_arguments():
+    network, hop = trained(causal=True), torch.randn(1, 1, 256)
+    _, state = network.step(hop, network.start())
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    first, after = network.step(hop, state)
+    second, _ = network.step(hop, state)
+    assert torch.equal(first, second)
+    assert list(after) == list(before)
+    for name, tensor in before.items():
+        assert torch.equal(state[name], tensor) and after[name].shape == tensor.shape
+
+
+def test_only_causal_networks_step():
+    with pytest.raises(ValueError, match="BandGenerator is not causal and hears ahead"):
+        trained(causal=False).start()
+
+
 def test_a_band_hears_its_neighbors_and_those_far_away():
     network = trained()
     spectrum = torch.randn(1, 257, 9, dtype=torch.complex64)

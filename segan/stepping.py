@@ -1,0 +1,81 @@
+"""Networks that clean a wave as it comes: what ``segan.stream`` asks of them, and torch's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """A network that is given a wave a few hops at a time, in NumPy.
+
+    ``rate`` is in Hz; ``delay``, a multiple of ``hop``, is how many samples the output of ``step``
+    lags its input.
+    """
+
+    rate: int
+    hop: int
+    delay: int
+
+    def start(self, batch: int) -> Any:
+        """Return the state before ``batch`` waves."""
+
+    def step(self, noisy: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """Return the next samples and the state after them.
+
+        ``(B, n * hop) -> (B, n * hop)`` float32, for any n >= 1.
+        """
+
+
+class TorchStepper:
+    """A causal network in torch as a ``Stepper``.
+
+    Args:
+        network: as ``segan.spectral.SpectralGenerator``, causal.
+        device: where it runs, as torch names it; the CPU in place of mps, which has no doubles.
+
+    Raises ValueError where the network is not causal.
+    """
+
+    def __init__(self, network, device="cpu"):
+        if not getattr(network, "causal", False):
+            ahead = network.context / network.rate
+            raise ValueError(
+                f"{type(network).__name__}: not causal, it hears {ahead:.2g} s ahead and needs "
+                "files; a stream needs a causal model, such as streaming"
+            )
+        self.device = "cpu" if str(device).startswith("mps") else device
+        self.network = network.eval().to(self.device)
+        self.rate, self.hop = network.rate, network.hop
+        self.delay = network.window - network.hop
+
+    def start(self, batch: int) -> dict:
+        """Return the state before ``batch`` waves."""
+        return self.network.start(batch)
+
+    def step(self, noisy: np.ndarray, state: dict) -> tuple[np.ndarray, dict]:
+        """Return the next samples and the state after them."""
+        import torch
+
+        with torch.inference_mode():
+            wave = torch.from_numpy(noisy)[:, None].to(self.device)
+            clean, state = self.network.step(wave, state)
+            return clean[:, 0].cpu().numpy(), state
+
+
+def stepper(model, device: str | None = "cpu") -> Stepper:
+    """Return ``model`` as a ``Stepper``, itself where it is one.
+
+    ``model`` is the name of embedded weights, a weights file, an ``Enhancer`` or a network in
+    torch. Raises OSError and ValueError as ``segan.load``, and ValueError where it isn't causal.
+    """
+    if isinstance(model, (str, Path)):
+        from segan.enhance import load
+
+        model = load(model, device)
+    if not isinstance(model, Stepper) and hasattr(model, "network"):  # an Enhancer
+        model, device = model.network, model.device
+    return model if isinstance(model, Stepper) else TorchStepper(model, device)
