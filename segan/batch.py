@@ -122,7 +122,7 @@ def _in_folder(
     folder: Path, recursive: bool, suffixes: tuple[str, ...], output: str | None
 ) -> dict:
     """Return the sound files in ``folder``, without hidden ones and earlier outputs."""
-    own = {Path(output).resolve()} - {folder.resolve()} if output else set()
+    own = {_real(output)} - {_real(folder)} if output else set()
     files = sorted(folder.rglob("*") if recursive else folder.iterdir())
     found = {
         file: folder
@@ -131,12 +131,16 @@ def _in_folder(
         and Path(file.stem).suffix != MARK
         and not file.name.startswith(".")
         and file.is_file()
-        and own.isdisjoint(file.resolve().parents)
+        and own.isdisjoint(_real(file).parents)
     }
     if not found:
         remedy = "name the files" if recursive else "-r looks into its subfolders too"
         raise ValueError(f"{folder}: no sound files in it (*{' *'.join(suffixes)}); {remedy}")
     return found
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))  # unlike resolve(), not stopped by a loop of links
 
 
 def _targets(found: dict, output: str | None, suffixes: tuple[str, ...]) -> list[Path | None]:
@@ -225,13 +229,16 @@ def _destination(
         alike = own.container == container or {own.container, container} <= WAVES
         if not alike or encoding not in (None, own.encoding):
             form = own.converted(container, encoding)
+    form = form.holding(sound.frames)
     _check_free(job, target, options.force)
     return form, target
 
 
 def _check_free(job: Job, target: Path | None, force: bool) -> None:
-    if target is None or not target.exists():
+    if target is None or not os.path.lexists(target):
         return
+    if not target.exists():
+        raise ValueError(f"{target}: a link that leads nowhere; remove it or choose another -o")
     if job.source and target.samefile(job.source):
         raise ValueError(f"{job.name}: its output would replace it; choose another -o")
     if not force:

@@ -189,13 +189,13 @@ def _progress(jobs: list, raw, quiet: bool):
 
 def _seconds(job, raw) -> float:
     """Return how long an input is, 0 where that cannot be told yet."""
-    from segan.audio import open_audio
+    from segan.audio import UNKNOWN, open_audio
 
     if job.source is None:
         return 0.0
     try:
         with open_audio(job.source, raw) as sound:
-            return sound.frames / sound.samplerate
+            return sound.frames / sound.samplerate if sound.frames != UNKNOWN else 0.0
     except (OSError, ValueError):
         return 0.0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from itertools import chain
 from math import ceil, lcm
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segan.audio import resampled, to_integers
+from segan.audio import LOUDEST, resampled, to_integers
 
 Wave = TypeVar("Wave", np.ndarray, Tensor)
 
@@ -28,6 +29,7 @@ FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
 SMOOTH = 5  # frames over which these gains are averaged
 MARGIN = 4 * FRAME  # what a gain depends on to either side
 ROWS = 4  # channels that the network is given at once
+HELD = 2**24  # samples of a chunk, of all channels, at the higher of the two rates
 
 
 class Enhancer:
@@ -69,7 +71,11 @@ class Enhancer:
         if isinstance(wave, Tensor):
             array = wave.detach().cpu()
             array = (array.float() if array.is_floating_point() else array).numpy()
-            return torch.from_numpy(self._array(array, rate, keep)).to(wave)
+            out = torch.from_numpy(self._array(array, rate, keep))
+            if wave.is_floating_point():  # halves have little room above full scale
+                top = min(torch.finfo(wave.dtype).max, torch.finfo(out.dtype).max)
+                out = out.clamp(-top, top)
+            return out.to(wave)
         return self._array(np.asarray(wave), rate, keep)
 
     def _array(self, array: np.ndarray, rate: int, keep: float) -> np.ndarray:
@@ -95,7 +101,7 @@ class Enhancer:
         """
         share = 1 - keep
         if rate == self.rate:
-            for noisy, enhanced in self._chunks(blocks):
+            for noisy, enhanced in self._chunks(blocks, rate):
                 yield enhanced + keep * (noisy - enhanced)
             return
         original = Fifo()
@@ -112,26 +118,38 @@ class Enhancer:
         should be where nothing is changed.
         """
         top = min(rate, self.rate) / self.rate  # of the band that file and network share
-        for noisy, enhanced, loss in self._chunks(blocks, top):
+        for noisy, enhanced, loss in self._chunks(blocks, rate, top):
             yield np.concatenate([enhanced - noisy, noisy, loss])
 
     def _chunks(
-        self, blocks: Iterable[np.ndarray], top: float | None = None
+        self, blocks: Iterable[np.ndarray], rate: int, top: float | None = None
     ) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield noisy, enhanced and, where ``top`` is given, the upper loss; each ``(C, n)``."""
-        for window, before, length in windows(blocks, self.size, self.pad):
+        blocks = iter(blocks)
+        first = next(blocks, None)
+        if first is None:
+            return
+        size = self._size(len(first), rate)
+        for window, before, length in windows(chain([first], blocks), size, self.pad):
             enhanced = self._enhance(window)
             parts = [window, enhanced]
             if top is not None:
                 parts.append(upper_loss(window, enhanced, top))
             yield tuple(part[:, before : before + length] for part in parts)
 
+    def _size(self, channels: int, rate: int) -> int:
+        """Return the samples of a chunk: fewer where there are many channels, or a high rate."""
+        step = lcm(self.network.hop, FRAME)
+        seconds = HELD / (channels * max(rate, self.rate))
+        return min(self.size, step * ceil(seconds * self.rate / step))
+
     def _enhance(self, noisy: np.ndarray) -> np.ndarray:
         rows = torch.from_numpy(noisy)[:, None].split(ROWS)  # each (<= ROWS, 1, T)
         with torch.inference_mode(), _fixed_seed(self.device):
-            return torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[
-                :, 0
-            ].numpy()
+            out = torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[:, 0]
+        if not out.isfinite().all():
+            raise ValueError("the network's output is not finite; its weights are of no use")
+        return out.numpy()
 
 
 class Fifo:
@@ -239,10 +257,19 @@ def _check(array: np.ndarray, rate: int, keep: float) -> int:
         raise ValueError(f"wave of shape {array.shape}: (T,), (C, T) or (B, C, T) is needed")
     if array.ndim > 1 and array.shape[-2] > max(64, array.shape[-1]):
         raise ValueError(f"wave of shape {array.shape}: channels come first; transpose it")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = int(np.argwhere(~np.isfinite(array))[:, -1].min())
-        raise ValueError(f"wave: not finite at sample {where}; replace NaN and infinity")
+    if array.dtype.kind == "f":
+        _check_samples(array)
     return int(rate)
+
+
+def _check_samples(array: np.ndarray) -> None:
+    good = np.abs(array) <= min(LOUDEST, float(np.finfo(array.dtype).max))  # which NaN is not
+    if good.all():
+        return
+    where = int(np.argwhere(~good)[:, -1].min())
+    if not np.isfinite(array[~good]).all():
+        raise ValueError(f"wave: not finite at sample {where}; replace NaN and infinity")
+    raise ValueError(f"wave: beyond {LOUDEST:g} at sample {where}; scale it to full scale 1")
 
 
 def _to_float(array: np.ndarray) -> np.ndarray:
@@ -254,7 +281,8 @@ def _to_float(array: np.ndarray) -> np.ndarray:
 
 def _from_float(wave: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
-        return wave.astype(dtype)
+        top = min(float(np.finfo(dtype).max), float(np.finfo(wave.dtype).max))
+        return wave.clip(-top, top).astype(dtype)
     middle, _ = _pcm(dtype)
     return (to_integers(wave, 8 * dtype.itemsize).astype(np.int64) + middle).astype(dtype)
 
