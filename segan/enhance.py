@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segan.audio import LOUDEST, resampled, to_integers
+from segan.audio import FASTEST, LOUDEST, SLOWEST, resampled, to_integers
 
 Wave = TypeVar("Wave", np.ndarray, Tensor)
 
@@ -29,6 +29,7 @@ FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
 SMOOTH = 5  # frames over which these gains are averaged
 MARGIN = 4 * FRAME  # what a gain depends on to either side
 ROWS = 4  # channels that the network is given at once
+AROUND = 60  # seconds that a network may look at around a sample, or between starts of chunks
 HELD = 2**24  # samples of a chunk, of all channels, at the higher of the two rates
 
 
@@ -48,6 +49,7 @@ class Enhancer:
     """
 
     def __init__(self, network: nn.Module, device: str | None = "cpu", seconds: float = 20.0):
+        check_network(network)
         self.device = _device(device)
         self.network = network.eval().to(self.device)
         self.rate = network.rate
@@ -150,6 +152,18 @@ class Enhancer:
         if not out.isfinite().all():
             raise ValueError("the network's output is not finite; its weights are of no use")
         return out.numpy()
+
+
+def check_network(network: nn.Module) -> None:
+    """Raise ValueError where a network's rate, hop or context are of no use."""
+    rate, hop, context = network.rate, network.hop, network.context
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"a network for {rate} Hz; {SLOWEST} to {FASTEST} are needed")
+    if hop < 1 or context < 0 or max(lcm(hop, FRAME), context) > AROUND * rate:
+        raise ValueError(
+            f"a network with hop {hop}, context {context}: a hop from 1, and both within "
+            f"{AROUND} s at {rate} Hz, are needed"
+        )
 
 
 class Fifo:
@@ -304,9 +318,6 @@ def load(name_or_path: str | Path = "default", device: str | None = None) -> Enh
     there is one. Raises OSError where there is no such file, ValueError where it holds no usable
     network.
     """
-    from gan.checkpoint import load_network
-    from segan.generator import KINDS
-
     if name_or_path == "wiener":
         from segan.baselines import WienerFilter
 
@@ -314,12 +325,24 @@ def load(name_or_path: str | Path = "default", device: str | None = None) -> Enh
     embedded = files("segan") / "weights" / f"{name_or_path}.safetensors"
     if embedded.is_file():
         with as_file(embedded) as path:
-            return Enhancer(load_network(path, KINDS), device)
+            return _opened(path, device)
     if not Path(name_or_path).is_file():
         raise FileNotFoundError(
             f"{name_or_path}: no such weights; give a .safetensors file or one of: {_embedded()}"
         )
-    return Enhancer(load_network(Path(name_or_path), KINDS), device)
+    return _opened(Path(name_or_path), device)
+
+
+def _opened(path: Path, device: str | None) -> Enhancer:
+    from gan.checkpoint import load_network
+    from segan.generator import KINDS
+
+    network = load_network(path, KINDS)
+    try:
+        check_network(network)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return Enhancer(network, device)
 
 
 def _embedded() -> str:
