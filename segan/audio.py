@@ -9,6 +9,7 @@ believed: memory is taken for the samples that are there, a block at a time.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import stat
@@ -16,7 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +50,10 @@ SUFFIXES: dict[str, tuple[str, str | None]] = {
 }
 
 RAW_SUFFIXES = (".raw", ".pcm")
+
+# What libsndfile (1.2.2) writes with another length than it was given: containers and encodings.
+UNFAITHFUL = {"SDS", "G721_32", "G723_24", "G723_40", "PAF PCM_24"}
+CHATTY = {"MP3", "SDS", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}  # it prints of these
 
 # The names that ffmpeg and sox users know, without the byte order -> libsndfile's.
 RAW_ENCODINGS = {
@@ -131,8 +136,11 @@ class Format(NamedTuple):
 
 def _writes(form: Format) -> bool:
     """Return whether libsndfile writes a format; tried, as ``sf.check_format`` is too hopeful."""
+    if UNFAITHFUL & {form.container, form.encoding, f"{form.container} {form.encoding}"}:
+        return False
     try:
-        sf.SoundFile(BytesIO(), "w", **_header(form)).close()
+        with sf.SoundFile(BytesIO(), "w", **_header(form)) as file:
+            file.write(np.zeros((1, form.channels), np.int32))
     except (sf.LibsndfileError, ValueError):
         return False
     return True
@@ -202,6 +210,8 @@ def open_audio(
     except sf.LibsndfileError as error:
         raise ValueError(f"{name}: {_reason(error)}; {_REMEDY}") from None
     try:
+        if raw is None and sound.format == "RAW":  # guessed by the suffix, as with .au and .vox
+            raise ValueError(f"{name}: format not recognised; {_REMEDY}")
         if sound.frames <= 0:
             raise ValueError(f"{name}: holds no samples; record or convert it anew")
         _check_shape(sound.samplerate, sound.channels, name)
@@ -253,18 +263,31 @@ _hush = threading.Lock()
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what a decoder prints by itself, libmpg123, from standard error; Python's stays."""
-    with _hush, ExitStack() as stack:
-        with suppress(OSError, ValueError):  # where there is no standard error
-            sys.stderr.flush()
-            kept = os.dup(2)
-            stack.callback(os.close, kept)
-            null = os.open(os.devnull, os.O_WRONLY)
-            stack.callback(os.close, null)
-            stack.callback(os.dup2, kept, 2)
-            os.dup2(null, 2)
+def _hushed(chatty: bool = True) -> Iterator[None]:
+    """Keep what decoders and encoders print by themselves from both standard outputs."""
+    with ExitStack() as stack:
+        if chatty:
+            stack.enter_context(_hush)
+            for number, file in ((1, sys.stdout), (2, sys.stderr)):
+                with suppress(OSError, ValueError, AttributeError):  # where there is no such output
+                    file.flush()
+                    kept = os.dup(number)
+                    stack.callback(os.close, kept)
+                    stack.callback(os.dup2, kept, number)
+                    null = os.open(os.devnull, os.O_WRONLY)
+                    stack.callback(os.close, null)
+                    os.dup2(null, number)
+            stack.callback(_flushed)  # first of all: what C holds back would come out later
         yield
+
+
+def _flushed() -> None:
+    with suppress(OSError, TypeError, AttributeError):  # Windows has no such handle
+        ctypes.CDLL(None).fflush(None)
+
+
+def _chatty(sound: sf.SoundFile) -> bool:
+    return bool(CHATTY & {sound.format, sound.subtype})
 
 
 def _refusal(form: Format) -> str:
@@ -314,9 +337,8 @@ def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np
 
 
 def _next(sound: sf.SoundFile, size: int, complaint: str) -> np.ndarray:
-    chatty = sound.format == "MP3"
     try:
-        with _hushed() if chatty else nullcontext():
+        with _hushed(_chatty(sound)):
             return sound.read(size, dtype="float32", always_2d=True)
     except sf.LibsndfileError:
         raise ValueError(f"{complaint}; `ffmpeg -i FILE out.wav` may save more of it") from None
@@ -380,14 +402,14 @@ class Writer:
         """Append ``(C, n)`` samples."""
         if self.bits:
             block = to_integers(block, self.bits) << (32 - self.bits)
-        with _complaint():
+        with _complaint(), _hushed(_chatty(self.sound)):
             self.sound.write(np.ascontiguousarray(block.T))
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_) -> None:
-        with _complaint():
+        with _complaint(), _hushed(_chatty(self.sound)):
             self.sound.close()
 
 
