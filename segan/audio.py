@@ -213,7 +213,7 @@ def open_audio(
         if raw is None and sound.format == "RAW":  # guessed by the suffix, as with .au and .vox
             raise ValueError(f"{name}: format not recognised; {_REMEDY}")
         if sound.frames <= 0:
-            raise ValueError(f"{name}: holds no samples; record or convert it anew")
+            raise ValueError(f"{name}: {_EMPTY}")
         _check_shape(sound.samplerate, sound.channels, name)
     except ValueError:
         sound.close()
@@ -221,6 +221,7 @@ def open_audio(
     return sound
 
 
+_EMPTY = "holds no samples; record or convert it anew"
 _REMEDY = (
     "WAV, FLAC, Ogg, MP3, AIFF and libsndfile's other formats are read, and others after "
     "`ffmpeg -i FILE out.wav`"
@@ -314,8 +315,8 @@ def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np
     """Yield the samples of an open file in blocks of ``seconds``, each ``(C, n)`` float32.
 
     Raises ValueError at a NaN, an infinity, what is louder than ``LOUDEST`` and at damage, naming
-    the file and the time; warns where the file ends before its header says. ``name`` is what the
-    messages call the file.
+    the file and the time, and where there is no sample at all; warns where the file ends before its
+    header says. ``name`` is what the messages call the file.
     """
     rate, start = sound.samplerate, 0
     size = max(1, min(round(seconds * rate), BLOCK // sound.channels))
@@ -326,6 +327,8 @@ def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np
         _check_finite(block, start, rate, name)
         start += len(block)
         yield np.ascontiguousarray(block.T)
+    if not start:
+        raise ValueError(f"{name}: {_EMPTY}")
     promised = _promised(sound)
     if start < promised != UNKNOWN:
         warnings.warn(

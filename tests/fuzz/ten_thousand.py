@@ -145,7 +145,7 @@ def one(main, source: Path, out: Path) -> dict:
         wrong = f"left {left}"
     for path in left:
         path.unlink()
-    return {"status": status, "lines": lines, "wrong": wrong}
+    return {"status": status, "lines": lines, "wrong": str(wrong)}
 
 
 def differs(source: Path, target: Path) -> str:
@@ -160,7 +160,10 @@ def differs(source: Path, target: Path) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for path in (source, target):
-            wave, rate = audio.read(path)  # raises where a sample is not finite
+            try:
+                wave, rate = audio.read(path)  # raises where a sample is not finite
+            except (OSError, ValueError) as error:
+                return f"{path} cannot be read: {error}"
             shapes.append((*wave.shape, rate))
     loud = not np.abs(wave).max() <= audio.LOUDEST
     return f"{shapes[0]} -> {shapes[1]}" if shapes[0] != shapes[1] or loud else ""
@@ -188,18 +191,17 @@ class Worker:
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
         limit = SECONDS if path != self.folder else 120
-        if select.select([self.process.stdout], [], [], limit)[0]:
-            answer = self.process.stdout.readline()
-            if answer:
-                return json.loads(answer)
-        return self.lost(limit)
+        if not select.select([self.process.stdout], [], [], limit)[0]:
+            self.process.kill()
+            return self.lost(f"more than {limit} s")
+        answer = self.process.stdout.readline()
+        return json.loads(answer) if answer else self.lost("its process ended")
 
-    def lost(self, limit: float) -> dict:
+    def lost(self, wrong: str) -> dict:
         """Return what is wrong with a worker that does not answer, and give it up."""
-        self.process.kill()
         code = self.process.wait()
         self.process = None
-        wrong = f"more than {limit} s" if code == -9 else f"its process ended with {code}"
+        wrong = f"{wrong}, {code}"
         return {"status": -1, "lines": [], "wrong": wrong, "bytes": 0, "printed": 0}
 
 

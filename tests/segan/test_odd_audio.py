@@ -155,6 +155,13 @@ def test_what_is_no_sound_is_told_and_the_rest_is_read(tmp_path, content, compla
             audio.read(tmp_path / "x.wav")
 
 
+def test_a_header_before_nothing_is_refused(run, tmp_path):
+    content = dict(make_odd_audio.formats())["format_flac_pcm_16.flac"]
+    (tmp_path / "x.flac").write_bytes(content[:86])  # all but the sound
+    status, lines = run(tmp_path / "x.flac")
+    assert status == 2 and "x.flac: holds no samples" in lines[0] and outputs(tmp_path) == []
+
+
 @pytest.mark.parametrize("text", ["1:1:s16le", "99999999999999:1:s16le", "16000:99999:s16le"])
 def test_raw_samples_are_not_believed_either(text):
     with pytest.raises(ValueError, match=text):
