@@ -9,10 +9,11 @@ import re
 import stat
 import tempfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +186,7 @@ def build(config: Mapping, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.
         if key != "_target_"
     }
     kind = config.get("_target_")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"unknown kind of network {kind!r}; known are {', '.join(sorted(kinds))}")
     try:
         return kinds[kind](**keywords)
@@ -244,9 +245,9 @@ def check_beginning(path: str | Path) -> None:
     with open(path, "rb") as file:
         first = file.read(8)
     if first[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise ValueError(
-            f"no model file (a pickle or an archive, of which nothing was run); {REMEDY}"
-        )
+        raise ValueError(f"no model file (a pickle or archive; nothing in it was run); {REMEDY}")
+    if status.st_size > HEADER + 8 * WEIGHTS:
+        raise ValueError(f"no model file ({status.st_size / 2**30:.1f} GiB); {REMEDY}")
     if len(first) == 8 and int.from_bytes(first, "little") > HEADER:
         raise ValueError(f"no model file (its header would be too large); {REMEDY}")
 
@@ -271,7 +272,8 @@ def check(
     if sum(map(prod, shapes.values())) > WEIGHTS:
         raise ValueError(f"holds more than {WEIGHTS} weights; {REMEDY}")
     config = configuration(header["config"])
-    with torch.device("meta"), no_larger_than(len(shapes)):
+    with torch.device("meta"), no_larger_than(len(shapes)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers without a weight: what follows refuses them
         network = build(config, kinds)
     state = network.state_dict()
     wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -282,6 +284,8 @@ def check(
             f"its configuration wants {wanted.get(name, 'none')}"
         )
     for name, kind in types.items():
+        if not prod(shapes[name]):
+            raise ValueError(f"tensor {name!r} is empty; {REMEDY}")
         if kind not in (FLOATS if state[name].is_floating_point() else INTEGERS):
             raise ValueError(f"tensor {name!r} is of type {kind}, which is not for it; {REMEDY}")
     return config
@@ -308,8 +312,8 @@ def check_numbers(value, depth: int = 0) -> None:
             raise ValueError(f"its configuration is nested more than {DEPTH} deep; {REMEDY}")
         for item in value.values() if isinstance(value, dict) else value:
             check_numbers(item, depth + 1)
-    elif isinstance(value, (int, float)) and not (isfinite(value) and abs(value) <= NUMBER):
-        raise ValueError(f"its configuration asks for {value:.3g}, and {NUMBER} is the most")
+    elif isinstance(value, (int, float)) and not abs(value) <= NUMBER:  # nor is NaN
+        raise ValueError(f"its configuration asks for {str(value)[:20]}, and {NUMBER} is the most")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
 SMOOTH = 5  # frames over which these gains are averaged
 MARGIN = 4 * FRAME  # what a gain depends on to either side
 ROWS = 4  # channels that the network is given at once
-AROUND = 60  # seconds that a network may look at around a sample, or between starts of chunks
+AROUND = 20  # seconds that a network may look at around a sample, or between starts of chunks
 HELD = 2**24  # samples of a chunk, of all channels, at the higher of the two rates
 
 
@@ -48,7 +48,12 @@ class Enhancer:
     from a fixed seed for each chunk, and torch's own random state is left as it was.
     """
 
-    def __init__(self, network: nn.Module, device: str | None = "cpu", seconds: float = 20.0):
+    def __init__(
+        self,
+        network: nn.Module,
+        device: str | torch.device | None = "cpu",
+        seconds: float = 20.0,
+    ):
         check_network(network)
         self.device = _device(device)
         self.network = network.eval().to(self.device)
@@ -149,8 +154,8 @@ class Enhancer:
         rows = torch.from_numpy(noisy)[:, None].split(ROWS)  # each (<= ROWS, 1, T)
         with torch.inference_mode(), _fixed_seed(self.device):
             out = torch.cat([self.network(row.to(self.device)).cpu() for row in rows])[:, 0]
-        if not out.isfinite().all():
-            raise ValueError("the network's output is not finite; its weights are of no use")
+        if out.shape != noisy.shape or not out.isfinite().all():
+            raise ValueError("the network gives no finite wave of the same length; try another")
         return out.numpy()
 
 
@@ -250,7 +255,7 @@ def _fixed_seed(device: torch.device) -> Iterator[None]:
             generator.set_state(state)
 
 
-def _device(name: str | None) -> torch.device:
+def _device(name: str | torch.device | None) -> torch.device:
     if name in (None, "auto"):
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -337,12 +342,14 @@ def _opened(path: Path, device: str | None) -> Enhancer:
     from gan.checkpoint import load_network
     from segan.generator import KINDS
 
-    network = load_network(path, KINDS)
+    network, device = load_network(path, KINDS), _device(device)
     try:
-        check_network(network)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return Enhancer(network, device)
+        enhancer = Enhancer(network, device)
+        enhancer(np.linspace(-0.1, 0.1, 64, dtype=np.float32), enhancer.rate)
+    except (ValueError, RuntimeError) as error:  # which keywords that make no sense give only now
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: its network does not work ({reason})") from None
+    return enhancer
 
 
 def _embedded() -> str:
