@@ -51,8 +51,10 @@ SUFFIXES: dict[str, tuple[str, str | None]] = {
 
 RAW_SUFFIXES = (".raw", ".pcm")
 
-# What libsndfile (1.2.2) writes with another length than it was given: containers and encodings.
+# What libsndfile (1.2.2) writes with another length than it was given: containers and encodings,
+# of one channel or of any.
 UNFAITHFUL = {"SDS", "G721_32", "G723_24", "G723_40", "PAF PCM_24"}
+UNFAITHFUL_MONO = {"AIFF PCM_S8", "AIFF PCM_U8", "AIFF ULAW", "AIFF ALAW", "VOC ULAW", "VOC ALAW"}
 CHATTY = {"MP3", "SDS", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}  # it prints of these
 
 # The names that ffmpeg and sox users know, without the byte order -> libsndfile's.
@@ -136,7 +138,10 @@ class Format(NamedTuple):
 
 def _writes(form: Format) -> bool:
     """Return whether libsndfile writes a format; tried, as ``sf.check_format`` is too hopeful."""
-    if UNFAITHFUL & {form.container, form.encoding, f"{form.container} {form.encoding}"}:
+    both = f"{form.container} {form.encoding}"
+    if UNFAITHFUL & {form.container, form.encoding, both}:
+        return False
+    if form.channels == 1 and both in UNFAITHFUL_MONO:
         return False
     try:
         with sf.SoundFile(BytesIO(), "w", **_header(form)) as file:

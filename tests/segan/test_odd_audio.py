@@ -199,6 +199,8 @@ def test_a_suffix_alone_makes_no_sound(tmp_path, name):
         (("SDS", "PCM_16"), ("WAV", "PCM_16")),
         (("PAF", "PCM_24"), ("PAF", "PCM_16")),
         (("AU", "G721_32"), ("AU", "PCM_16")),
+        (("AIFF", "PCM_S8"), ("AIFF", "PCM_16")),
+        (("VOC", "ALAW"), ("VOC", "PCM_16")),
         (("WAV", "NMS_ADPCM_16"), ("WAV", "NMS_ADPCM_16")),
     ],
 )
