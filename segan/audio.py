@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -210,7 +210,7 @@ def open_audio(
     if raw is None and Path(path).suffix.lower() in RAW_SUFFIXES:
         raise ValueError(f"{name}: a headerless file; say what it holds, as --raw 16000:1:s16le")
     try:
-        with _hushed():
+        with _hushed(_may_chat(Path(path))):
             sound = _Sound(_name(path), **(_header(raw) if raw else {}))
     except sf.LibsndfileError as error:
         raise ValueError(f"{name}: {_reason(error)}; {_REMEDY}") from None
@@ -241,8 +241,6 @@ def _check_regular(path: Path, name: str) -> None:
         raise ValueError(f"{name}: not a regular file; pipe it in, with - as the input")
     if status.st_size == 0:
         raise ValueError(f"{name}: empty (0 bytes); record or copy it anew")
-    with path.open("rb"):  # libsndfile would not say why
-        pass
 
 
 def _name(path: str | Path) -> str | bytes:
@@ -269,27 +267,38 @@ _hush = threading.Lock()
 
 
 @contextmanager
-def _hushed(chatty: bool = True) -> Iterator[None]:
+def _hushed(chatty: bool) -> Iterator[None]:
     """Keep what decoders and encoders print by themselves from both standard outputs."""
-    with ExitStack() as stack:
-        if chatty:
-            stack.enter_context(_hush)
+    if not chatty:
+        yield
+        return
+    with _hush:
+        kept = []
+        try:
             for number, file in ((1, sys.stdout), (2, sys.stderr)):
                 with suppress(OSError, ValueError, AttributeError):  # where there is no such output
                     file.flush()
-                    kept = os.dup(number)
-                    stack.callback(os.close, kept)
-                    stack.callback(os.dup2, kept, number)
+                    kept.append((number, os.dup(number)))
                     null = os.open(os.devnull, os.O_WRONLY)
-                    stack.callback(os.close, null)
                     os.dup2(null, number)
-            stack.callback(_flushed)  # first of all: what C holds back would come out later
-        yield
+                    os.close(null)
+            yield
+        finally:
+            _flushed()  # or what C holds back would come out later
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 def _flushed() -> None:
     with suppress(OSError, TypeError, AttributeError):  # Windows has no such handle
         ctypes.CDLL(None).fflush(None)
+
+
+def _may_chat(path: Path) -> bool:
+    """Return whether libsndfile may take a file for one of those that it prints of."""
+    with path.open("rb") as file:
+        return file.read(4) not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd")
 
 
 def _chatty(sound: sf.SoundFile) -> bool:

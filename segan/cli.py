@@ -90,9 +90,9 @@ def _raw(text: str):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
-    arguments = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        arguments = parser().parse_args(argv)
+        signal.signal(signal.SIGTERM, _terminate)
         return _run(arguments)
     except KeyboardInterrupt:
         _say("interrupted")
