@@ -306,16 +306,23 @@ def attempt(enhancer: Enhancer, job: Job, options: Options, heard: Callable) -> 
             target, seconds = enhance_file(enhancer, job, options, heard)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             line = describe(error, job.name)
-    notes = [str(note.message) for note in caught if note.category is audio.AudioWarning]
+    notes = [shown(str(note.message)) for note in caught if note.category is audio.AudioWarning]
     return Outcome(target, seconds, notes, line)
 
 
 def describe(error: BaseException, name: str = "") -> str:
     """Return an error as one line that begins with the name of what it concerns."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or name}: {error.strerror.lower()}"
-    return line if name in line else f"{name}: {line}"
+    elif not isinstance(error, (OSError, ValueError)):  # not ours, and sometimes long
+        line = line.splitlines()[0]
+    return shown(line if name in line else f"{name}: {line}")
+
+
+def shown(text: str) -> str:
+    """Return ``text`` with what a terminal would obey or not show as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def in_turn(

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/kill_enhance.py [--times 30] [--seed 0]
 
-Each time the command is begun on three files and sent SIGINT or SIGTERM at a random moment, with one
-process or with two. What must hold: exit status 130 or 143 (or 0, where it was quicker), outputs
-whole or absent, no other file left, no traceback. Before the program has begun, while Python itself
-starts, a signal does what it does to every Python program, and that is counted apart.
+Each time the command is begun on three files and sent SIGINT or SIGTERM at a random moment, with
+one process or with two. What must hold: exit status 130 or 143 (or 0, where it was quicker),
+outputs whole or absent, no other file left, no traceback. Before the program has begun, while
+Python itself starts, a signal does what it does to every Python program: that is counted apart.
 """
 
 from __future__ import annotations

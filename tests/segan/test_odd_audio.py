@@ -98,6 +98,36 @@ def test_an_output_that_is_a_link_to_nowhere_stays(run, tmp_path, target, monkey
     assert status == 2 and (tmp_path / target).is_symlink()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["two\nlines.wav", "\x1b[31mred\x07.wav", "\udcff.wav", "-x.wav"])
+def test_names_are_shown_and_not_obeyed(run, tmp_path, name):
+    try:
+        audio.write(tmp_path / name, np.zeros((1, 100)), 16000)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    status, lines = run(tmp_path / name)
+    assert (status, lines) == (0, [])
+    (tmp_path / name).write_bytes(b"no sound at all")
+    status, (line,) = run(tmp_path / name, "-f")
+    assert status == 2 and line.isprintable()
+    assert name.encode("unicode_escape", "surrogatepass").decode() in line
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/mounts"), reason="needs small disks")
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path / "out")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("can't mount a small disk")
+    try:
+        audio.write(tmp_path / "x.wav", np.zeros((2, 100_000)), 16000)
+        status, lines = run(tmp_path / "x.wav")
+        assert status == 2 and len(lines) == 1 and "is the disk full?" in lines[0]
+        assert outputs(tmp_path) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path / "out")], check=True)
+
+
 # Headers are not believed
 
 
