@@ -172,11 +172,8 @@ def _summary(done: list, failed: int, taken: float) -> str:
 
     good = [outcome for outcome in done if not outcome.error]
     total, failed = len(done) + failed, failed + len(done) - len(good)
-    where = (
-        f" -> {batch.shown(str(good[0].target))}"
-        if total == len(good) == 1 and good[0].target
-        else ""
-    )
+    one = good[0].target if total == len(good) == 1 else None
+    where = f" -> {batch.shown(str(one))}" if one else ""
     seconds = sum(outcome.seconds for outcome in good)
     speed = f", real-time factor {taken / seconds:.3g}" if seconds else ""
     files = f"{total} file{'s' * (total != 1)}"

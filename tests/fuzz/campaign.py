@@ -7,7 +7,7 @@ import hashlib
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import atheris
@@ -20,7 +20,7 @@ LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1")
 
 def fuzz(
     try_one: Callable[[bytes, Path], None],
-    seeds: Iterable[bytes],
+    seeds: Sequence[bytes],
     longest: int,
     mutate: Callable[[bytes, int, int], bytes] | None = None,
 ) -> None:
@@ -41,6 +41,8 @@ def fuzz(
         if len(seed) <= longest:
             (options.corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        for seed in seeds:  # what is imported late would count as slow
+            try_one(seed, Path(folder))
         arguments = [
             sys.argv[0],
             str(options.corpus),
