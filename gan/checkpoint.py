@@ -6,10 +6,14 @@ import json
 import os
 import random
 import re
+import stat
 import tempfile
+import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +21,23 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 PART = re.compile(r"\..+\.(pt|safetensors)\.\w{8}\.part")  # what ``atomic`` calls a run's files
+
+# What a model file may ask for, at most.
+WEIGHTS = 2**28  # numbers in all tensors: 1 GiB as float32
+HEADER = 2**23  # bytes
+CONFIGURATION = 2**16  # characters
+NUMBER = 2**24  # a number in the configuration
+DEPTH = 8  # networks in networks
+FLOATS = {"F64", "F32", "F16", "BF16"}
+INTEGERS = {"I64", "I32", "I16", "I8", "U8", "BOOL"}
+REMEDY = "give a .safetensors file that gan-train wrote"
 
 
 @contextmanager
@@ -120,8 +138,13 @@ def load(path: str | Path) -> dict:
 
 
 def verify(file) -> None:
-    """Raise an error where an archive of ``torch.save`` is damaged or asks for code."""
+    """Raise an error where an archive of ``torch.save`` is damaged, a bomb or asks for code."""
+    size = os.fstat(file.fileno()).st_size
     with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > size:
+            raise ValueError("it grows when it is unpacked, which none of ours does")
         if name := archive.testzip():
             raise ValueError(f"{name} differs from its checksum")
     file.seek(0)
@@ -163,12 +186,13 @@ def build(config: Mapping, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.
         if key != "_target_"
     }
     kind = config.get("_target_")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"unknown kind of network {kind!r}; known are {', '.join(sorted(kinds))}")
     try:
         return kinds[kind](**keywords)
-    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"can't build {kind} ({error})") from None
+    except Exception as error:  # keywords that make no sense fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"can't build {kind} ({reason})") from None
 
 
 def load_network(path: str | Path, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
@@ -180,19 +204,52 @@ def load_network(path: str | Path, kinds: Mapping[str, Callable[..., nn.Module]]
         OSError: where the file can't be opened.
         ValueError: where it is no model file, or holds other tensors than its network wants.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            config = check(header, shapes, kinds)
-            tensors = {name: file.get_tensor(name).float() for name in shapes}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: no model file ({error})") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    with model_file(path) as file:
+        header, slices = file.metadata() or {}, {n: file.get_slice(n) for n in file.keys()}  # noqa: SIM118
+        shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+        types = {name: part.get_dtype() for name, part in slices.items()}
+        config = check(header, shapes, types, kinds)
+        tensors = {name: file.get_tensor(name).float() for name in shapes}
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"tensor {name!r} holds what is no finite number; {REMEDY}")
     network = build(config, kinds)
     network.load_state_dict(tensors)
     return network.eval()
+
+
+@contextmanager
+def model_file(path: str | Path):
+    """Give a safetensors file, open; ValueErrors in the block are told of it.
+
+    Raises:
+        OSError: where the file can't be opened.
+        ValueError: where it is none.
+    """
+    try:
+        check_beginning(path)
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: no model file ({reason}); {REMEDY}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def check_beginning(path: str | Path) -> None:
+    """Raise ValueError for what is no safetensors file, before more than 8 bytes of it are read."""
+    status = os.stat(path)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise ValueError(f"no model file (not a regular one); {REMEDY}")
+    with open(path, "rb") as file:
+        first = file.read(8)
+    if first[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise ValueError(f"no model file (a pickle or archive; nothing in it was run); {REMEDY}")
+    if status.st_size > HEADER + 8 * WEIGHTS:
+        raise ValueError(f"no model file ({status.st_size / 2**30:.1f} GiB); {REMEDY}")
+    if len(first) == 8 and int.from_bytes(first, "little") > HEADER:
+        raise ValueError(f"no model file (its header would be too large); {REMEDY}")
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
@@ -202,33 +259,83 @@ def read_notes(path: str | Path) -> dict[str, str]:
         OSError: where the file can't be opened.
         ValueError: where it is no model file.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {k: v for k, v in (file.metadata() or {}).items() if k != "config"}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: no model file ({error})") from None
+    with model_file(path) as file:
+        return {k: v for k, v in (file.metadata() or {}).items() if k != "config"}
 
 
-def check(header: Mapping[str, str], shapes: Mapping[str, tuple], kinds) -> dict:
+def check(
+    header: Mapping[str, str], shapes: Mapping[str, tuple], types: Mapping[str, str], kinds
+) -> dict:
     """Return the header's configuration, once its tensors fit it; takes no memory for them."""
     if "config" not in header:
         raise ValueError("holds no configuration; was it written by this package?")
-    try:
-        config = json.loads(header["config"])
-    except json.JSONDecodeError:
-        raise ValueError("its configuration is no JSON") from None
-    if not isinstance(config, dict):
-        raise ValueError("its configuration is no mapping")
-    with torch.device("meta"):
+    if sum(map(prod, shapes.values())) > WEIGHTS:
+        raise ValueError(f"holds more than {WEIGHTS} weights; {REMEDY}")
+    config = configuration(header["config"])
+    with torch.device("meta"), no_larger_than(len(shapes)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers without a weight: what follows refuses them
         network = build(config, kinds)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    state = network.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if wanted != shapes:
         name = sorted(set(wanted.items()) ^ set(shapes.items()))[0][0]
         raise ValueError(
             f"tensor {name!r} is {shapes.get(name, 'missing')}, "
             f"its configuration wants {wanted.get(name, 'none')}"
         )
+    for name, kind in types.items():
+        if not prod(shapes[name]):
+            raise ValueError(f"tensor {name!r} is empty; {REMEDY}")
+        if kind not in (FLOATS if state[name].is_floating_point() else INTEGERS):
+            raise ValueError(f"tensor {name!r} is of type {kind}, which is not for it; {REMEDY}")
     return config
+
+
+def configuration(text: str) -> dict:
+    """Return the configuration in a header. Raises ValueError where it is none, or absurd."""
+    if len(text) > CONFIGURATION:
+        raise ValueError(f"its configuration has more than {CONFIGURATION} characters; {REMEDY}")
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("its configuration is no JSON") from None
+    if not isinstance(config, dict):
+        raise ValueError("its configuration is no mapping")
+    check_numbers(config)
+    return config
+
+
+def check_numbers(value, depth: int = 0) -> None:
+    """Raise ValueError where a number is beyond ``NUMBER``, or something nested too deeply."""
+    if isinstance(value, (dict, list)):
+        if depth == DEPTH:
+            raise ValueError(f"its configuration is nested more than {DEPTH} deep; {REMEDY}")
+        for item in value.values() if isinstance(value, dict) else value:
+            check_numbers(item, depth + 1)
+    elif isinstance(value, (int, float)) and not abs(value) <= NUMBER:  # nor is NaN
+        raise ValueError(f"its configuration asks for {str(value)[:20]}, and {NUMBER} is the most")
+
+
+@contextmanager
+def no_larger_than(tensors: int):
+    """Raise ValueError in the block where a network grows far beyond so many tensors."""
+    thread, room = threading.get_ident(), 8 * tensors + 200
+
+    def count(*_) -> None:
+        nonlocal room
+        room -= threading.get_ident() == thread
+        if room < 0:
+            raise ValueError(f"it grows far beyond the {tensors} tensors of the file")
+
+    hooks = [
+        register_module_module_registration_hook(count),
+        register_module_parameter_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def random_state() -> dict:

@@ -3,17 +3,21 @@
 A wave is float32, channels first, ``(C, T)``; full scale is 1 and a rate is an integer in Hz. Files
 go through libsndfile, in blocks, so that hours of sound need no more memory than seconds. A file
 that cannot be used raises OSError or ValueError whose message names it, says what is wrong and what
-would do; a file that can be used in part gives an ``AudioWarning``.
+would do; a file that can be used in part gives an ``AudioWarning``. What a header claims is never
+believed: memory is taken for the samples that are there, a block at a time.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import stat
+import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,6 +51,12 @@ SUFFIXES: dict[str, tuple[str, str | None]] = {
 
 RAW_SUFFIXES = (".raw", ".pcm")
 
+# What libsndfile (1.2.2) writes with another length than it was given: containers and encodings,
+# of one channel or of any.
+UNFAITHFUL = {"SDS", "G721_32", "G723_24", "G723_40", "PAF PCM_24"}
+UNFAITHFUL_MONO = {"AIFF PCM_S8", "AIFF PCM_U8", "AIFF ULAW", "AIFF ALAW", "VOC ULAW", "VOC ALAW"}
+CHATTY = {"MP3", "SDS", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}  # it prints of these
+
 # The names that ffmpeg and sox users know, without the byte order -> libsndfile's.
 RAW_ENCODINGS = {
     "u8": "PCM_U8",
@@ -59,6 +69,14 @@ RAW_ENCODINGS = {
     "ulaw": "ULAW",
     "alaw": "ALAW",
 }
+
+SLOWEST, FASTEST = 1_000, 1_000_000  # Hz
+WIDEST = 12_500_000  # samples a second, of all channels: 64 at 192 kHz, 260 at 48 kHz
+LOUDEST = 1e12  # where full scale is 1; energies beyond it leave float32
+BLOCK = 2**22  # samples of a block, of all channels
+UNKNOWN = 2**63 - 1  # frames, as libsndfile has them of a FLAC that was streamed
+SMALL = {"WAV", "WAVEX", "AIFF", "AU", "AVR", "SVX", "VOC"}  # containers of 4 GiB at most
+GIB_4 = 2**32 - 2**16  # bytes, with room for a header
 
 
 class AudioWarning(UserWarning):
@@ -86,6 +104,23 @@ class Format(NamedTuple):
             raise ValueError(f"{encoding or container} {_refusal(self)}; WAV does: -o FILE.wav")
         return form
 
+    def holding(self, frames: int) -> Format:
+        """Return this format, or RF64 where so many frames are too many for a WAV.
+
+        Raises ValueError where they are too many for another container.
+        """
+        bits = _integer_bits(self.encoding) or {"FLOAT": 32, "DOUBLE": 64}.get(self.encoding, 8)
+        size = frames * self.channels * bits // 8
+        if self.container not in SMALL or size < GIB_4 or frames == UNKNOWN:
+            return self
+        larger = self._replace(container="RF64", endian="FILE")
+        if self.container not in ("WAV", "WAVEX") or not _writes(larger):
+            raise ValueError(
+                f"{self.container} holds 4 GiB, and {size / 2**30:.1f} are needed; RF64, W64, CAF "
+                "or FLAC does: -o FILE.w64"
+            )
+        return larger
+
     def writable(self) -> Format:
         """Return the nearest format that this libsndfile writes, itself where it can."""
         default = sf.default_subtype(self.container)
@@ -103,8 +138,14 @@ class Format(NamedTuple):
 
 def _writes(form: Format) -> bool:
     """Return whether libsndfile writes a format; tried, as ``sf.check_format`` is too hopeful."""
+    both = f"{form.container} {form.encoding}"
+    if UNFAITHFUL & {form.container, form.encoding, both}:
+        return False
+    if form.channels == 1 and both in UNFAITHFUL_MONO:
+        return False
     try:
-        sf.SoundFile(BytesIO(), "w", **_header(form)).close()
+        with sf.SoundFile(BytesIO(), "w", **_header(form)) as file:
+            file.write(np.zeros((1, form.channels), np.int32))
     except (sf.LibsndfileError, ValueError):
         return False
     return True
@@ -126,7 +167,34 @@ def parse_raw(text: str) -> Format:
             f"(encodings: {', '.join(RAW_ENCODINGS)}, with le or be after those of 16 bits or more)"
         )
     endian = "BIG" if match[4] == "be" else "LITTLE"
-    return Format("RAW", RAW_ENCODINGS[name], endian, int(match[1]), int(match[2]))
+    rate, channels = int(match[1]), int(match[2])
+    _check_shape(rate, channels, text)
+    return Format("RAW", RAW_ENCODINGS[name], endian, rate, channels)
+
+
+def _check_shape(rate: int, channels: int, name: str) -> None:
+    """Raise ValueError for what is no sound, or too much to hold a few seconds of."""
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(
+            f"{name}: {rate} Hz, where sound has {SLOWEST} to {FASTEST}; if its header is wrong, "
+            "say what is right, as `sox -r 16000 FILE out.wav` does"
+        )
+    if channels * max(rate, 16000) > WIDEST:
+        raise ValueError(
+            f"{name}: {channels} channels at {rate} Hz are too many at once; take them in parts, "
+            "as `sox FILE out.wav remix 1 2 3` does"
+        )
+
+
+class _Sound(sf.SoundFile):
+    """A sound file that soundfile does not seek in after every read.
+
+    It would do so to keep apart where it reads and where it writes; at the end of a streamed FLAC,
+    which does not know its length, that fails.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def open_audio(
@@ -142,15 +210,23 @@ def open_audio(
     if raw is None and Path(path).suffix.lower() in RAW_SUFFIXES:
         raise ValueError(f"{name}: a headerless file; say what it holds, as --raw 16000:1:s16le")
     try:
-        sound = sf.SoundFile(_name(path), **(_header(raw) if raw else {}))
+        with _hushed(_may_chat(Path(path))):
+            sound = _Sound(_name(path), **(_header(raw) if raw else {}))
     except sf.LibsndfileError as error:
         raise ValueError(f"{name}: {_reason(error)}; {_REMEDY}") from None
-    if sound.frames == 0:
+    try:
+        if raw is None and sound.format == "RAW":  # guessed by the suffix, as with .au and .vox
+            raise ValueError(f"{name}: format not recognised; {_REMEDY}")
+        if sound.frames <= 0:
+            raise ValueError(f"{name}: {_EMPTY}")
+        _check_shape(sound.samplerate, sound.channels, name)
+    except ValueError:
         sound.close()
-        raise ValueError(f"{name}: holds no samples; record or convert it anew")
+        raise
     return sound
 
 
+_EMPTY = "holds no samples; record or convert it anew"
 _REMEDY = (
     "WAV, FLAC, Ogg, MP3, AIFF and libsndfile's other formats are read, and others after "
     "`ffmpeg -i FILE out.wav`"
@@ -165,8 +241,6 @@ def _check_regular(path: Path, name: str) -> None:
         raise ValueError(f"{name}: not a regular file; pipe it in, with - as the input")
     if status.st_size == 0:
         raise ValueError(f"{name}: empty (0 bytes); record or copy it anew")
-    with path.open("rb"):  # libsndfile would not say why
-        pass
 
 
 def _name(path: str | Path) -> str | bytes:
@@ -174,8 +248,61 @@ def _name(path: str | Path) -> str | bytes:
     return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
+_REASONS = {
+    "File does not exist or is not a regular file (possibly a pipe?)": "nothing in it is sound",
+    "Internal error : SF_INFO struct incomplete": "its header makes no sense",
+    "Unspecified internal error": "its header makes no sense",
+    "Supported file format but file is malformed": "damaged",
+    "Format not recognised": "format not recognised",
+}
+"""What libsndfile says of damaged files, and what it means."""
+
+
 def _reason(error: sf.LibsndfileError) -> str:
-    return error.error_string.strip().rstrip(".").replace("Format not", "format not")
+    said = error.error_string.strip().rstrip(".")
+    return _REASONS.get(said, said)
+
+
+_hush = threading.Lock()
+
+
+@contextmanager
+def _hushed(chatty: bool) -> Iterator[None]:
+    """Keep what decoders and encoders print by themselves from both standard outputs."""
+    if not chatty:
+        yield
+        return
+    with _hush:
+        kept = []
+        try:
+            for number, file in ((1, sys.stdout), (2, sys.stderr)):
+                with suppress(OSError, ValueError, AttributeError):  # where there is no such output
+                    file.flush()
+                    kept.append((number, os.dup(number)))
+                    null = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(null, number)
+                    os.close(null)
+            yield
+        finally:
+            _flushed()  # or what C holds back would come out later
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def _flushed() -> None:
+    with suppress(OSError, TypeError, AttributeError):  # Windows has no such handle
+        ctypes.CDLL(None).fflush(None)
+
+
+def _may_chat(path: Path) -> bool:
+    """Return whether libsndfile may take a file for one of those that it prints of."""
+    with path.open("rb") as file:
+        return file.read(4) not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd")
+
+
+def _chatty(sound: sf.SoundFile) -> bool:
+    return bool(CHATTY & {sound.format, sound.subtype})
 
 
 def _refusal(form: Format) -> str:
@@ -201,11 +328,12 @@ def format_of(sound: sf.SoundFile) -> Format:
 def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np.ndarray]:
     """Yield the samples of an open file in blocks of ``seconds``, each ``(C, n)`` float32.
 
-    Raises ValueError at a NaN, an infinity or damage, naming the file and the time; warns where the
-    file ends before its header says. ``name`` is what the messages call the file.
+    Raises ValueError at a NaN, an infinity, what is louder than ``LOUDEST`` and at damage, naming
+    the file and the time, and where there is no sample at all; warns where the file ends before its
+    header says. ``name`` is what the messages call the file.
     """
     rate, start = sound.samplerate, 0
-    size = max(1, round(seconds * rate))
+    size = max(1, min(round(seconds * rate), BLOCK // sound.channels))
     while True:
         block = _next(sound, size, f"{name}: damaged after {start / rate:.3f} s")
         if not len(block):
@@ -213,8 +341,10 @@ def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np
         _check_finite(block, start, rate, name)
         start += len(block)
         yield np.ascontiguousarray(block.T)
+    if not start:
+        raise ValueError(f"{name}: {_EMPTY}")
     promised = _promised(sound)
-    if start < promised:
+    if start < promised != UNKNOWN:
         warnings.warn(
             f"{name}: ends after {start / rate:.3f} s of the {promised / rate:.3f} s that its "
             "header promises; what is there is used",
@@ -225,20 +355,22 @@ def samples(sound: sf.SoundFile, name: str, seconds: float = 1.0) -> Iterator[np
 
 def _next(sound: sf.SoundFile, size: int, complaint: str) -> np.ndarray:
     try:
-        return sound.read(size, dtype="float32", always_2d=True)
+        with _hushed(_chatty(sound)):
+            return sound.read(size, dtype="float32", always_2d=True)
     except sf.LibsndfileError:
         raise ValueError(f"{complaint}; `ffmpeg -i FILE out.wav` may save more of it") from None
 
 
 def _check_finite(block: np.ndarray, start: int, rate: int, name: str) -> None:
-    good = np.isfinite(block)
+    good = np.abs(block) <= LOUDEST  # which NaN is not
     if good.all():
         return
     frame, channel = np.argwhere(~good)[0]
     value, place = block[frame, channel], start + frame
+    remedy = "full scale is 1: scale it down"
     raise ValueError(
-        f"{name}: {value} at sample {place} ({place / rate:.3f} s) of channel {channel + 1}; "
-        "replace what is not a finite number"
+        f"{name}: {value:g} at sample {place} ({place / rate:.3f} s) of channel {channel + 1}; "
+        f"{remedy if np.isfinite(value) else 'replace what is not a finite number'}"
     )
 
 
@@ -287,14 +419,14 @@ class Writer:
         """Append ``(C, n)`` samples."""
         if self.bits:
             block = to_integers(block, self.bits) << (32 - self.bits)
-        with _complaint():
+        with _complaint(), _hushed(_chatty(self.sound)):
             self.sound.write(np.ascontiguousarray(block.T))
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_) -> None:
-        with _complaint():
+        with _complaint(), _hushed(_chatty(self.sound)):
             self.sound.close()
 
 

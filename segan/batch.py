@@ -295,13 +295,16 @@ def _destination(
         alike = own.container == container or {own.container, container} <= WAVES
         if not alike or encoding not in (None, own.encoding):
             form = own.converted(container, encoding)
+    form = form.holding(sound.frames)
     _check_free(job, target, options.force or (job.mine and target == job.target))
     return form, target
 
 
 def _check_free(job: Job, target: Path | None, force: bool) -> None:
-    if target is None or not target.exists():
+    if target is None or not os.path.lexists(target):
         return
+    if not target.exists():
+        raise ValueError(f"{target}: a link that leads nowhere; remove it or choose another -o")
     if job.source and target.samefile(job.source):
         raise ValueError(f"{job.name}: its output would replace it; choose another -o")
     if not force:
@@ -408,7 +411,7 @@ def attempt(enhancer: Enhancer, job: Job, options: Options, heard: Callable) -> 
             written = enhance_file(enhancer, job, options, heard)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             line = describe(error, job.name)
-    notes = [str(note.message) for note in caught if note.category is audio.AudioWarning]
+    notes = [shown(str(note.message)) for note in caught if note.category is audio.AudioWarning]
     target, seconds, rate, channels = written
     elapsed = time.perf_counter() - start
     return Outcome(target, seconds, notes, line, rate, channels, elapsed, job)
@@ -416,10 +419,17 @@ def attempt(enhancer: Enhancer, job: Job, options: Options, heard: Callable) -> 
 
 def describe(error: BaseException, name: str = "") -> str:
     """Return an error as one line that begins with the name of what it concerns."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or name}: {error.strerror.lower()}"
-    return line if name in line else f"{name}: {line}"
+    elif not isinstance(error, (OSError, ValueError)):  # not ours, and sometimes long
+        line = line.splitlines()[0]
+    return shown(line if name in line else f"{name}: {line}")
+
+
+def shown(text: str) -> str:
+    """Return ``text`` with what a terminal would obey or not show as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def in_turn(

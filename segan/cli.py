@@ -151,9 +151,9 @@ def _raw(text: str):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
-    arguments = _parsed(argv)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        arguments = _parsed(argv)
+        signal.signal(signal.SIGTERM, _terminate)
         return _run(arguments)
     except KeyboardInterrupt:
         _say("interrupted")
@@ -399,8 +399,10 @@ class _Tally:
 
     def summary(self, taken: float) -> str:
         """Return the sum as one line."""
+        from segan import batch
+
         total = self.done + self.before + self.failed
-        where = f" -> {self.target}" if total == self.done == 1 and self.target else ""
+        where = f" -> {batch.shown(str(self.target))}" if total == self.done == 1 and self.target else ""
         before = f", {self.before} done before" if self.before else ""
         speed = f", real-time factor {taken / self.seconds:.3g}" if self.seconds else ""
         files = f"{total} file{'s' * (total != 1)}{where}{before}, {self.failed} failed"
@@ -422,13 +424,13 @@ def _progress(jobs: list, raw, quiet: bool):
 
 def _seconds(job, raw) -> float:
     """Return how long an input is, 0 where that cannot be told yet."""
-    from segan.audio import open_audio
+    from segan.audio import UNKNOWN, open_audio
 
     if job.source is None:
         return 0.0
     try:
         with open_audio(job.source, raw) as sound:
-            return sound.frames / sound.samplerate
+            return sound.frames / sound.samplerate if sound.frames != UNKNOWN else 0.0
     except (OSError, ValueError):
         return 0.0
 

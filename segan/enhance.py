@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from importlib.util import find_spec
+from itertools import chain
 from math import ceil, lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from segan.audio import resampled, to_integers
+from segan.audio import FASTEST, LOUDEST, SLOWEST, resampled, to_integers
 from segan.stream import streamed
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ Wave = TypeVar("Wave", np.ndarray, "Tensor")
 FRAME = 256  # samples between the gains of the upper band: 16 ms at 16 kHz
 SMOOTH = 5  # frames over which these gains are averaged
 MARGIN = 4 * FRAME  # what a gain depends on to either side
+AROUND = 20  # seconds that a network may look at around a sample, or between starts of chunks
+HELD = 2**24  # samples of a chunk, of all channels, at the higher of the two rates
 
 
 class Enhancer:
@@ -60,13 +63,14 @@ class Enhancer:
         device: str | None = "cpu",
         seconds: float = 20.0,
     ):
+        check_network(network)
         self.network, self.device = network, device
-        self._enhance = getattr(network, "enhance", None)
-        if self._enhance is None:
+        self._run = getattr(network, "enhance", None)
+        if self._run is None:
             from segan.torch_backend import TorchNetwork
 
             runner = TorchNetwork(network, device)
-            self._enhance, self.device = runner.enhance, runner.device
+            self._run, self.device = runner.enhance, runner.device
         self.rate = network.rate
         step = lcm(network.hop, FRAME)
         self.size = step * ceil(seconds * self.rate / step)
@@ -89,7 +93,11 @@ class Enhancer:
         if torch and isinstance(wave, torch.Tensor):
             array = wave.detach().cpu()
             array = (array.float() if array.is_floating_point() else array).numpy()
-            return torch.from_numpy(self._array(array, rate, keep)).to(wave)
+            out = torch.from_numpy(self._array(array, rate, keep))
+            if wave.is_floating_point():  # halves have little room above full scale
+                top = min(torch.finfo(wave.dtype).max, torch.finfo(out.dtype).max)
+                out = out.clamp(-top, top)
+            return out.to(wave)
         return self._array(np.asarray(wave), rate, keep)
 
     def _array(self, array: np.ndarray, rate: int, keep: float) -> np.ndarray:
@@ -118,7 +126,7 @@ class Enhancer:
             return
         share = 1 - keep
         if rate == self.rate:
-            for noisy, enhanced in self._chunks(blocks):
+            for noisy, enhanced in self._chunks(blocks, rate):
                 yield enhanced + keep * (noisy - enhanced)
             return
         original = Fifo()
@@ -135,19 +143,48 @@ class Enhancer:
         should be where nothing is changed.
         """
         top = min(rate, self.rate) / self.rate  # of the band that file and network share
-        for noisy, enhanced, loss in self._chunks(blocks, top):
+        for noisy, enhanced, loss in self._chunks(blocks, rate, top):
             yield np.concatenate([enhanced - noisy, noisy, loss])
 
     def _chunks(
-        self, blocks: Iterable[np.ndarray], top: float | None = None
+        self, blocks: Iterable[np.ndarray], rate: int, top: float | None = None
     ) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield noisy, enhanced and, where ``top`` is given, the upper loss; each ``(C, n)``."""
-        for window, before, length in windows(blocks, self.size, self.pad):
+        blocks = iter(blocks)
+        first = next(blocks, None)
+        if first is None:
+            return
+        size = self._size(len(first), rate)
+        for window, before, length in windows(chain([first], blocks), size, self.pad):
             enhanced = self._enhance(window)
             parts = [window, enhanced]
             if top is not None:
                 parts.append(upper_loss(window, enhanced, top))
             yield tuple(part[:, before : before + length] for part in parts)
+
+    def _size(self, channels: int, rate: int) -> int:
+        """Return the samples of a chunk: fewer where there are many channels, or a high rate."""
+        step = lcm(self.network.hop, FRAME)
+        seconds = HELD / (channels * max(rate, self.rate))
+        return min(self.size, step * ceil(seconds * self.rate / step))
+
+    def _enhance(self, noisy: np.ndarray) -> np.ndarray:
+        out = self._run(noisy)
+        if out.shape != noisy.shape or not np.isfinite(out).all():
+            raise ValueError("the network gives no finite wave of the same length; try another")
+        return out
+
+
+def check_network(network) -> None:
+    """Raise ValueError where a network's rate, hop or context are of no use."""
+    rate, hop, context = network.rate, network.hop, network.context
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"a network for {rate} Hz; {SLOWEST} to {FASTEST} are needed")
+    if hop < 1 or context < 0 or max(lcm(hop, FRAME), context) > AROUND * rate:
+        raise ValueError(
+            f"a network with hop {hop}, context {context}: a hop from 1, and both within "
+            f"{AROUND} s at {rate} Hz, are needed"
+        )
 
 
 class Fifo:
@@ -233,10 +270,19 @@ def _check(array: np.ndarray, rate: int, keep: float) -> int:
         raise ValueError(f"wave of shape {array.shape}: (T,), (C, T) or (B, C, T) is needed")
     if array.ndim > 1 and array.shape[-2] > max(64, array.shape[-1]):
         raise ValueError(f"wave of shape {array.shape}: channels come first; transpose it")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = int(np.argwhere(~np.isfinite(array))[:, -1].min())
-        raise ValueError(f"wave: not finite at sample {where}; replace NaN and infinity")
+    if array.dtype.kind == "f":
+        _check_samples(array)
     return int(rate)
+
+
+def _check_samples(array: np.ndarray) -> None:
+    good = np.abs(array) <= min(LOUDEST, float(np.finfo(array.dtype).max))  # which NaN is not
+    if good.all():
+        return
+    where = int(np.argwhere(~good)[:, -1].min())
+    if not np.isfinite(array[~good]).all():
+        raise ValueError(f"wave: not finite at sample {where}; replace NaN and infinity")
+    raise ValueError(f"wave: beyond {LOUDEST:g} at sample {where}; scale it to full scale 1")
 
 
 def _to_float(array: np.ndarray) -> np.ndarray:
@@ -248,7 +294,8 @@ def _to_float(array: np.ndarray) -> np.ndarray:
 
 def _from_float(wave: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
-        return wave.astype(dtype)
+        top = min(float(np.finfo(dtype).max), float(np.finfo(wave.dtype).max))
+        return wave.clip(-top, top).astype(dtype)
     middle, _ = _pcm(dtype)
     return (to_integers(wave, 8 * dtype.itemsize).astype(np.int64) + middle).astype(dtype)
 
@@ -289,14 +336,27 @@ def load(
         from segan.onnx_backend import open_network
 
         with weights(name_or_path, backend) as path:
-            return Enhancer(open_network(path, device, threads), device)
+            return _tried(open_network(path, device, threads), device, name_or_path)
     if find_spec("torch") is None:
         raise ImportError("torch is not installed; --backend onnx does without it")
     if name_or_path == "wiener":
         from segan.baselines import WienerFilter
 
         return Enhancer(WienerFilter(), "cpu")
-    return Enhancer(load_network(name_or_path), device)
+    from segan.torch_backend import device_of
+
+    return _tried(load_network(name_or_path), device_of(device), name_or_path)
+
+
+def _tried(network, device, name: str | Path) -> Enhancer:
+    """Return the enhancer of a network that was seen to clean a short wave."""
+    try:
+        enhancer = Enhancer(network, device)
+        enhancer._enhance(np.linspace(-0.1, 0.1, 64, dtype=np.float32)[None])
+    except (ValueError, RuntimeError) as error:  # which keywords that make no sense give only now
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{name}: its network does not work ({reason})") from None
+    return enhancer
 
 
 def load_network(name_or_path: str | Path) -> nn.Module:

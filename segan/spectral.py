@@ -69,6 +69,10 @@ class SpectralGenerator(nn.Module):
         causal: bool = False,
     ):
         super().__init__()
+        if hop < 1 or window % hop or not 2 <= window // hop <= 16:
+            raise ValueError(f"window {window}, hop {hop}: the window must hold 2 to 16 whole hops")
+        if not (0 < power <= 1 and level > 0 and rate > 0):
+            raise ValueError(f"power {power}, level {level}, rate {rate}: above 0, power at most 1")
         self.rate, self.window, self.hop, self.power = rate, window, hop, power
         self.causal = causal
         self.level_frames = 2 * round(level * rate / hop / 2) + 1
