@@ -70,7 +70,7 @@ NEEDS = {  # what a metric is computed from
     "cycle_l1": ("source", "cycled"),
 }
 DISTANCES = {"fid", "kid"}  # of features
-BY_TORCHMETRICS = {"psnr", "ssim", "psnr_y", "ssim_y", "lpips", "fid", "kid"}
+BY_TORCHMETRICS = {"psnr", "ssim", "ssim_y", "lpips", "fid", "kid"}
 HINT = (
     "--features FILE takes a classifier's; --features inception fetches InceptionV3's weights, "
     f"{INCEPTION}, which --inception-weights FILE takes once they are here"

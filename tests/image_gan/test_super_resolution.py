@@ -13,8 +13,6 @@ from gan import train
 from image_gan import images, metrics
 from image_gan.downscaled import Downscaled
 
-pytest.importorskip("torchmetrics")
-
 WORDS = [
     *("system=srresnet", "game.generator.channels=4", "game.generator.blocks=1", "name=x"),
     *("data=downscaled", "data.folder=train", "data.size=16"),
