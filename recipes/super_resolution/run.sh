@@ -13,7 +13,8 @@
 #   --system srresnet,srgan
 #                         one or several of srresnet, srgan (from srresnet's weights, as in the
 #                         paper) and srgan_features (the same, but for its content loss),
-#                         separated by commas; those of the last two train srresnet first
+#                         separated by commas; those of the last two train srresnet first.
+#                         bicubic, which is always there: that alone
 #   --corpus DIR          a folder with train/ and a folder for the test, large pictures in each;
 #                         without it stage 0 downloads BSDS300 (22 MB), whose test set is the
 #                         paper's BSD100
@@ -75,9 +76,10 @@ systems=${system//,/ }
 for one in $systems; do
   case $one in
     srresnet | srgan | srgan_features) ;;
-    *) die "--system $one: one of srresnet, srgan, srgan_features" ;;
+    *) [ "$system" = bicubic ] || die "--system $one: one of srresnet, srgan, srgan_features; or bicubic alone" ;;
   esac
 done
+if [ "$system" = bicubic ]; then systems=; fi
 case $scale in
   2 | 4) ;;
   *) die "--scale $scale: one of 2, 4" ;;
@@ -106,7 +108,7 @@ if begin 1 "data" "$data/.done" "$corpus $test $scale"; then
   finish
 fi
 
-train srresnet srresnet
+if [ -n "$systems" ]; then train srresnet srresnet; fi
 for one in $systems; do
   if [ "$one" != srresnet ]; then
     stop_if_older "$one" "$exp/srresnet/.trained"
