@@ -57,7 +57,10 @@ def test_from_large_pictures_to_a_report(recipe):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--system", "pix2pix"], "--system pix2pix: one of srresnet, srgan, srgan_features; or bicubic"),
+        (
+            ["--system", "pix2pix"],
+            "--system pix2pix: one of srresnet, srgan, srgan_features; or bicubic",
+        ),
         (["--scale", "3"], "--scale 3: one of 2, 4"),
         (["--size", "66"], "--size 66: no multiple of --scale 4"),
         (["--quote", "set6"], "--quote set6: one of set5, set14, bsd100"),
