@@ -75,9 +75,8 @@ class Translation(Game):
         if self.discriminator is None:
             return losses
         if self.matching:
-            real, own = (
-                self.discriminator.features(x, batch["source"]) for x in (target, estimate)
-            )
-            losses["features"] = feature_matching(real, own)
+            features, given = self.discriminator.features, batch["source"]
+            pair = (features(x, given=given) for x in (target, estimate))
+            losses["features"] = feature_matching(*pair)
         fake = self.discriminator(estimate, given=batch["source"])
         return {"adversarial": self.objective.fool(fake), **losses}

@@ -215,10 +215,13 @@ def unreachable(*_, **__):
     raise OSError("unreachable")
 
 
-def test_variants_of_srgan_are_settings(run):
+def test_variants_of_srgan_are_settings(run, vgg):
     words = ["game.matching=false", "~players.generator.weights.features", "+data.step=2"]
     run("system=srgan_features", *SRGAN, *SHORT, *words, "game.generator.scale=2")
     assert logged("exp/srgan_features") == {"adversarial", "content"}
+    alone = ["~game.discriminator", "~players.discriminator", "~players.generator.weights"]
+    run("system=srgan", *TINY["srgan"][:2], TINY["srgan"][-1], *SHORT, *alone, "+data.step=4")
+    assert logged("exp/srgan") == {"content"}
 
 
 def test_srgan_overfits_one_batch():
