@@ -17,6 +17,11 @@ def _check_steps(name: str, steps: int) -> None:
         raise ValueError(f"{name} must be 1 or more, not {steps}")
 
 
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and 1 at most, not {share}")
+
+
 @dataclass(frozen=True)
 class Constant:
     """The same value at every step."""
@@ -65,12 +70,33 @@ class LinearTail:
 
     def __post_init__(self):
         _check_steps("steps", self.steps)
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and 1 at most, not {self.share}")
+        _check_share(self.share)
 
     def __call__(self, step: int) -> float:
         """Return the value at a step."""
         return min(max((self.steps - step) / (self.share * self.steps), 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class StepTail:
+    """1, and ``factor`` in the last ``share`` of ``steps`` steps.
+
+    >>> rate = StepTail(steps=200_000)  # SRGAN's: 1e-4, then 1e-5
+    >>> rate(99_999), rate(100_000)
+    (1.0, 0.1)
+    """
+
+    steps: int
+    share: float = 0.5
+    factor: float = 0.1
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+        _check_share(self.share)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return self.factor if step >= (1 - self.share) * self.steps else 1.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +123,7 @@ class Cosine:
 class Steps:
     """``start``, multiplied by ``factor`` at each of the steps ``at``.
 
-    >>> rate = Steps(start=1e-4, factor=0.1, at=[100_000])  # SRGAN's
+    >>> rate = Steps(start=1e-4, factor=0.1, at=[100_000])
     >>> rate(99_999), round(rate(100_000), 9)
     (0.0001, 1e-05)
     """

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan.game import Batch, Game, Losses, Turn
 from gan.objectives import LeastSquares
+from gan.penalties import feature_matching
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,7 +19,8 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 class Translation(Game):
     """Conditional adversarial translation (Isola et al. 2017, eq. 4; Pascual et al. 2017, eq. 5).
 
-    Batches hold ``source`` and ``target``. Losses are ``adversarial`` and the distances' names.
+    Batches hold ``source`` and ``target``. Losses are ``adversarial``, the distances' names and,
+    where asked for, ``features``.
 
     Args:
         generator: ``(source) -> estimate``.
@@ -26,6 +28,8 @@ class Translation(Game):
             generator alone, on its distances (SRGAN's first run).
         objective: the adversarial loss, see ``gan.objectives``.
         distances: ``(estimate, target) -> scalar``, by name; L1 where nothing is given.
+        matching: whether the discriminator's ``features`` of estimates should be those of targets:
+            a distance that looks at structure and needs no other network (pix2pixHD's).
     """
 
     def __init__(
@@ -34,8 +38,12 @@ class Translation(Game):
         discriminator: nn.Module | None = None,
         objective: LeastSquares | None = None,
         distances: Mapping[str, Distance] | None = None,
+        matching: bool = False,
     ):
         super().__init__()
+        if matching and not hasattr(discriminator, "features"):
+            raise ValueError("matching: needs a discriminator that tells its features")
+        self.matching = matching
         self.generator, self.discriminator = generator, discriminator
         self.objective = objective or LeastSquares()
         self.distances = dict(distances or {"l1": nn.L1Loss()})
@@ -66,5 +74,9 @@ class Translation(Game):
         losses = {name: distance(estimate, target) for name, distance in self.distances.items()}
         if self.discriminator is None:
             return losses
+        if self.matching:
+            features, given = self.discriminator.features, batch["source"]
+            pair = (features(x, given=given) for x in (target, estimate))
+            losses["features"] = feature_matching(*pair)
         fake = self.discriminator(estimate, given=batch["source"])
         return {"adversarial": self.objective.fool(fake), **losses}

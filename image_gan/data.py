@@ -26,6 +26,9 @@ from image_gan.images import Picture
 from image_gan.values import ends, normalized, with_channels
 
 Size = tuple[int, int]
+Part = tuple[slice, slice]  # rows and columns
+
+ALL = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,11 @@ class View:
         """Return where the draws of an item come from."""
         return np.random.default_rng([self.seed, getattr(index, "epoch", 0), int(index)])
 
-    def item(self, picture: Picture, path: Path, side: int) -> np.ndarray:
-        """Return a picture's values, ``(C, H, W)`` in [-1, 1]; raise ValueError, naming it."""
+    def item(self, picture: Picture, path: Path, side: int, part: Part = ALL) -> np.ndarray:
+        """Return a picture's values, or a part's, ``(C, H, W)`` in [-1, 1].
+
+        Raises ValueError, naming the picture.
+        """
         count = two(self.channels)[side]
         values, cmyk = picture.values, picture.form.mode == "CMYK"
         if picture.alpha is not None and count == values.shape[-1] + 1:
@@ -84,7 +90,7 @@ class View:
                 "say range=[LOW,HIGH], what -1 and 1 stand for"
             )
         try:
-            return with_channels(normalized(values, tuple(between)), count, cmyk)
+            return with_channels(normalized(values[part], tuple(between)), count, cmyk)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 

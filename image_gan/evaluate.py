@@ -27,6 +27,9 @@ EPILOG = """\
 examples:
   image-gan-evaluate exp/pix2pix/generated --target data/test/target -o exp/pix2pix/scores
                            l1, psnr, ssim of each picture, and their means
+  image-gan-evaluate exp/srgan/generated --target data/test/target --border 4
+                           psnr_y, ssim_y too, of luma: as papers of super-resolution have them;
+                           all without the outer 4 pixels
   image-gan-evaluate exp/pix2pix/generated --target data/test/target --metrics l1,lpips
                            lpips only on request: it fetches the weights of AlexNet
   image-gan-evaluate exp/cyclegan/generated --real data/test/target --features C.safetensors
@@ -55,6 +58,8 @@ NEEDS = {  # what a metric is computed from
     "l1": ("target",),
     "psnr": ("target",),
     "ssim": ("target",),
+    "psnr_y": ("target", "border"),
+    "ssim_y": ("target", "border"),
     "lpips": ("target",),
     "fid": ("real",),
     "kid": ("real",),
@@ -65,7 +70,7 @@ NEEDS = {  # what a metric is computed from
     "cycle_l1": ("source", "cycled"),
 }
 DISTANCES = {"fid", "kid"}  # of features
-BY_TORCHMETRICS = {"psnr", "ssim", "lpips", "fid", "kid"}
+BY_TORCHMETRICS = {"psnr", "ssim", "ssim_y", "lpips", "fid", "kid"}
 HINT = (
     "--features FILE takes a classifier's; --features inception fetches InceptionV3's weights, "
     f"{INCEPTION}, which --inception-weights FILE takes once they are here"
@@ -88,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     add = own.add_argument
     add("generated", type=Path, metavar="GENERATED", help="folder of the pictures to score")
     add("--target", type=Path, metavar="FOLDER", help="their targets: l1, psnr, ssim, lpips")
+    add("--border", type=_pixels, metavar="N", help="outer pixels left out: psnr_y, ssim_y as well")
     add("--real", type=Path, metavar="FOLDER", help="real pictures: fid, kid (default: --target)")
     add("--features", metavar="inception|FILE", help="what fid and kid are of")
     add("--inception-weights", type=Path, metavar="FILE", help="torch-fidelity's, if not fetched")
@@ -109,6 +115,12 @@ def parser() -> argparse.ArgumentParser:
     add("-o", "--out", type=Path, metavar="DIR", help=f"write {' and '.join(OUTPUTS)}")
     add("-f", "--force", action="store_true", help="overwrite these where they exist")
     return own
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
+    return int(text)
 
 
 def evaluate(options: argparse.Namespace, command: list[str]) -> int:
@@ -144,7 +156,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
     if options.inception_weights and options.features not in (None, "inception"):
         raise Refusal("--inception-weights, --features FILE: fid and kid are of one or the other")
     known = dict.fromkeys(name for needs in NEEDS.values() for name in needs)
-    have = {name for name in known if getattr(options, name)}
+    have = {name for name in known if getattr(options, name) is not None}
     have |= {"real"} if options.target else set()
     if options.metrics:
         for name in options.metrics:
@@ -262,7 +274,8 @@ def scored(
     scorers = scorers_of(metrics, others, read, options)
     results, references = scoring.score_all(generated, real, scorers, read)
     networks = {name: network_in_words(name, options) for name in metrics}
-    return results, references, scoring.totals(networks, results, references)
+    overall = scoring.totals(networks, results, references, options.border or 0)
+    return results, references, overall
 
 
 def scorers_of(
@@ -278,7 +291,7 @@ def scorers_of(
         scoring.check_torchmetrics()
     device, own, features = scoring.device_of(options.device), [], []
     if measures := scoring.measures_of(metrics):
-        own.append(scoring.by_target(others["target"], read, measures))
+        own.append(scoring.by_target(others["target"], read, measures, options.border or 0))
     if "cycle_l1" in metrics:
         own.append(scoring.by_cycle(others["source"], others["cycled"], read))
     if "target_share" in metrics:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 DESCRIPTION = """\
 Translate pictures with a trained network. Each output keeps its input's size, format, bit depth,
-and channels; large pictures are translated in tiles that overlap, without seams."""
+and channels; of a network for super-resolution it is larger. Large pictures are translated in tiles
+that overlap, without seams."""
 
 EXAMPLES = """\
 examples:
@@ -24,6 +25,8 @@ examples:
                                          the sheet shows photos/NAME.* beside labels/NAME.*
   image-gan-generate --model G.safetensors facades/val -o out --side-by-side right --grid sheet.png
                                          inputs whose right half is the source, the left the target
+  image-gan-generate --model exp/srgan/generator.safetensors photo.jpg -o large.png
+                                         four times as high and wide, or as the model has learned
 
 The model is what gan-train writes: exp/NAME/generator.safetensors and, of systems that go both ways
 (cyclegan, discogan), inverse.safetensors for the way back. It says which network it holds, with how
@@ -31,12 +34,13 @@ many channels, whether that draws noise at test (--seed), and data.range: no opt
 training was told. Nothing in the file is run.
 
 Read and written: PNG and TIFF of 8 and 16 bits, TIFF and .npy of any number type and number of
-channels, JPEG, WebP, BMP, GIF, PPM, TGA, JPEG 2000, AVIF. Opacity is passed on. Integers of up to
-16 bits and floats from 0 to 1 are taken as they are; other values from the least to the greatest
-in the picture, or as the model or --range says. What is grey stays grey unless the network, or
---color, makes it a color. Of a folder, files named *.generated.* are skipped.
+channels, JPEG, WebP, BMP, GIF, PPM, TGA, JPEG 2000, AVIF. Opacity is passed on, enlarged
+bicubically where pictures are. Integers of up to 16 bits and floats from 0 to 1 are taken as they
+are; other values from the least to the greatest in the picture, or as the model or --range says.
+What is grey stays grey unless the network, or --color, makes it a color. Of a folder, files named
+*.generated.* are skipped.
 
-A picture of more than TILE x TILE pixels is cut into tiles. A network that normalizes pictures by
+An output of more than TILE x TILE pixels is made of tiles. A network that normalizes pictures by
 their own statistics (as pix2pix and CycleGAN do), or draws noise, does so for every tile, and their
 tone may differ a little; --tile 0 cuts none, and takes memory as the picture is large.
 
@@ -69,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         type=_count,
         default=1024,
         metavar="N",
-        help="side of tiles, pixels (default 1024); 0: no tiles",
+        help="side of tiles, pixels of the output (default 1024); 0: no tiles",
     )
     add("--overlap", type=_count, metavar="N", help="of tiles, pixels (default: TILE / 4)")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")

@@ -1,8 +1,9 @@
 """Scores of pictures, one function each.
 
-Of a picture and its target: L1, PSNR, SSIM and LPIPS. Of two sets of pictures: the Fréchet and the
-kernel distance (FID, KID) of the features that a network finds in them. Pictures are tensors
-``(C, H, W)`` with values from 0 to 1. Labels are scored in ``image_gan.labels``.
+Of a picture and its target: L1, PSNR and SSIM, of all channels or of luma alone, and LPIPS. Of two
+sets of pictures: the Fréchet and the kernel distance (FID, KID) of the features that a network
+finds in them. Pictures are tensors ``(C, H, W)`` with values from 0 to 1. Labels are scored in
+``image_gan.labels``.
 
 The computation is torchmetrics' wherever it has one, and InceptionV3 is torch-fidelity's, whose
 resizing is that of the network that published scores were computed with.
@@ -42,6 +43,11 @@ class Column(NamedTuple):
 
 LABELS = "of labels that {network} finds in the pictures, against the true ones; pooled over pixels"
 
+Y = (
+    "luma (ITU-R BT.601, 16 to 235, rounded, as MATLAB's rgb2ycbcr; grey pictures as they are, 0 "
+    "to 255)"
+)
+
 COLUMNS = {
     "l1": Column("L1", 4, False, "mean absolute difference of values from 0 to 1"),
     "psnr": Column(
@@ -54,6 +60,10 @@ COLUMNS = {
         "Wang et al. 2004: Gaussian window of 11 x 11, sigma 1.5, wholly in the picture; K1 0.01, "
         "K2 0.03, data range 1; mean over channels",
     ),
+    "psnr_y": Column(
+        "PSNR of Y", 2, True, f"in dB, data range 255, of {Y}; mean of pictures not identical"
+    ),
+    "ssim_y": Column("SSIM of Y", 4, True, f"as Wang et al. 2004, data range 255, of {Y}"),
     "lpips": Column("LPIPS", 4, False, "Zhang et al. 2018, version 0.1, AlexNet"),
     "fid": Column(
         "FID",
@@ -88,6 +98,8 @@ COLUMNS = {
 UNDEFINED = {
     "psnr": "identical to its target: infinite",
     "ssim": "smaller than the window of 11 x 11 pixels",
+    "psnr_y": "of the same luma as its target: infinite",
+    "ssim_y": "smaller than the window of 11 x 11 pixels",
 }
 """Why a score of one picture may not be finite."""
 
@@ -132,6 +144,42 @@ def ssim(estimate: Tensor, target: Tensor) -> float:
     )
     edge = WINDOW // 2
     return float(full[..., edge:-edge, edge:-edge].mean())
+
+
+def inside(picture: Tensor, border: int) -> Tensor:
+    """Return a picture without its outer ``border`` pixels; raise ValueError where none is left."""
+    height, width = picture.shape[-2:]
+    if min(height, width) <= 2 * border:
+        raise ValueError(f"{height} x {width} pixels, of which a border of {border} leaves nothing")
+    return picture[..., border : height - border, border : width - border]
+
+
+def luma(picture: Tensor) -> Tensor:
+    """Return the luma that super-resolution is measured by: ``(1, H, W)``, levels of 8 bits / 255.
+
+    Of RGB, Y of ITU-R BT.601 from 16 to 235, rounded, as MATLAB's ``rgb2ycbcr`` has it for 8 bits.
+    A grey picture is its own. Raises ValueError for other channels.
+    """
+    if len(picture) == 1:
+        return (255 * picture).add(0.5).floor() / 255
+    if len(picture) != 3:
+        raise ValueError(
+            f"{len(picture)} channels: luma is of grey or RGB; leave out psnr_y, ssim_y"
+        )
+    red, green, blue = picture
+    return (16.5 + 65.481 * red + 128.553 * green + 24.966 * blue).floor()[None] / 255
+
+
+def psnr_y(estimate: Tensor, target: Tensor, border: int = 0) -> float:
+    """Return the PSNR of two pictures' luma in dB, without their outer ``border`` pixels."""
+    one, other = (inside(luma(x), border) for x in (estimate, target))
+    error = float((one - other).square().mean())
+    return -10 * math.log10(error) if error else math.inf
+
+
+def ssim_y(estimate: Tensor, target: Tensor, border: int = 0) -> float:
+    """Return the SSIM of two pictures' luma, without their outer ``border`` pixels."""
+    return ssim(*(inside(luma(x), border) for x in (estimate, target)))
 
 
 def lpips() -> Measure:

@@ -32,20 +32,24 @@ from image_gan.metrics import (
     Inception,
     Measure,
     frechet_distance,
+    inside,
     kernel_distance,
     l1,
     lpips,
     psnr,
+    psnr_y,
     ssim,
+    ssim_y,
     subsets,
 )
 from image_gan.segmenter import Segmenter
 from image_gan.translate import channels_of
 from image_gan.values import Ends
 
-PER_PICTURE = ("l1", "psnr", "ssim", "lpips", "target_share", "cycle_l1")
+BY_TARGET = ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
+PER_PICTURE = (*BY_TARGET, "target_share", "cycle_l1")
 LABELLED = ("pixel_accuracy", "class_accuracy", "iou")
-MEASURES = {"l1": l1, "psnr": psnr, "ssim": ssim}
+MEASURES = {"l1": l1, "psnr": psnr, "ssim": ssim, "psnr_y": psnr_y, "ssim_y": ssim_y}
 DISTANCES = {"fid": frechet_distance, "kid": kernel_distance}
 
 Reader = Callable[[Path], "Picture"]
@@ -180,11 +184,13 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def by_target(targets: dict[str, Path], read: Reader, measures: dict[str, Measure]) -> Scorer:
-    """Return the scorer of a picture against its target."""
+def by_target(
+    targets: dict[str, Path], read: Reader, measures: dict[str, Measure], border: int = 0
+) -> Scorer:
+    """Return the scorer of a picture against its target, both without their outer pixels."""
 
     def score(name: str, picture: Picture) -> dict[str, Any]:
-        pair = alike(picture, read(targets[name]))
+        pair = [inside(x, border) for x in alike(picture, read(targets[name]))]
         return {metric: measure(*pair) for metric, measure in measures.items()}
 
     return score
@@ -319,7 +325,7 @@ def score_picture(name: str, path: Path, scorers: list[Scorer], read: Reader, ba
 
 
 def totals(
-    networks: dict[str, str], results: list[Result], references: list[Result]
+    networks: dict[str, str], results: list[Result], references: list[Result], border: int = 0
 ) -> dict[str, Total]:
     """Return metrics over all pictures that could be scored.
 
@@ -327,6 +333,7 @@ def totals(
         networks: the metrics, each with what its protocol calls the network that it takes, if any.
         results: of the generated pictures.
         references: of the real ones.
+        border: pixels on each side that scores against targets leave out.
     """
     good = [result for result in results if not result.failure]
     real = [result.scores["features"] for result in references if not result.failure]
@@ -336,7 +343,8 @@ def totals(
     if distances := [name for name in networks if name in DISTANCES]:
         found |= of_features(distances, real, [result.scores["features"] for result in good])
     protocols = {
-        name: protocol_of(name, network, len(real), len(good)) for name, network in networks.items()
+        name: protocol_of(name, network, len(real), len(good)) + left_out(name, border)
+        for name, network in networks.items()
     }
     return {name: Total(*found[name][:2], protocols[name], found[name][2]) for name in networks}
 
@@ -382,3 +390,8 @@ def protocol_of(name: str, network: str, real: int, generated: int) -> str:
         real=real,
         subsets="of all at once" if count == 1 else f"mean of {count} subsets of {size}",
     )
+
+
+def left_out(name: str, border: int) -> str:
+    """Return what a protocol says of the border that a metric leaves out, if it does."""
+    return f"; without a border of {border} pixels" if border and name in BY_TARGET else ""

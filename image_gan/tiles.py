@@ -3,7 +3,8 @@
 Neighbours share ``overlap`` pixels or more. In the middle quarter of it one fades into the other;
 outside of that a pixel is one tile's alone, at least 3/8 of ``overlap`` from that tile's border. A
 network that sees no farther gives what it gives for the whole picture, and one that changes nothing
-gives the very same values. The memory it takes is that of one tile and of one row of results.
+gives the very same values. The memory it takes is that of one tile and of one row of results. Where
+a network enlarges, tiles and overlaps are told in pixels of the source, and grow with it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from image_gan.sizes import fitting, reflection
 # Shapes below: C channels, H rows and W columns.
 
 Network = Callable[[Tensor, Tensor], Tensor]
-"""``(rows, columns) -> (C, rows, columns)``: the estimate of the part at these positions."""
+"""``(rows, columns) -> (C, rows, columns)``: the estimate of the part at these positions, enlarged
+where the network enlarges."""
 
 
 class Cuts(NamedTuple):
@@ -34,6 +36,25 @@ class Cuts(NamedTuple):
     """
 
     positions: Tensor
+    first: int
+    length: int
+    tile: int
+    starts: list[int]
+
+    def enlarged(self, scale: int) -> Estimates:
+        """Return where the estimates of the tiles lie, ``scale`` times larger."""
+        measures = len(self.positions), self.first, self.length, self.tile
+        return Estimates(*(scale * n for n in measures), [scale * start for start in self.starts])
+
+
+class Estimates(NamedTuple):
+    """One side of an estimate, in pixels of its own; but for ``full`` as in ``Cuts``.
+
+    Attributes:
+        full: length of the padded side.
+    """
+
+    full: int
     first: int
     length: int
     tile: int
@@ -68,31 +89,40 @@ def blended(held: Tensor, new: Tensor, overlap: int, axis: int) -> Tensor:
     return torch.lerp(held, new, weights[:, None] if axis == -2 else weights)
 
 
-def across(network: Network, rows: Tensor, columns: Cuts, overlap: int) -> Tensor:
+def across(network: Network, rows: Tensor, columns: Cuts, overlap: int, scale: int) -> Tensor:
     """Return the estimate of some rows, over the whole padded width, ``(C, rows, full)``."""
-    strip, done = None, 0
-    for start in columns.starts:
+    strip, done, places = None, 0, columns.enlarged(scale)
+    for start, place in zip(columns.starts, places.starts, strict=True):
         new = network(rows, columns.positions[start : start + columns.tile])
         if strip is None:
-            strip = new.new_empty((*new.shape[:-1], len(columns.positions)))
-        shared = done - start
+            strip = new.new_empty((*new.shape[:-1], places.full))
+        shared = done - place
         if shared > 0:
-            new[..., :shared] = blended(strip[..., start:done], new[..., :shared], overlap, -1)
-        strip[..., start : start + columns.tile] = new
-        done = start + columns.tile
+            held = strip[..., place:done]
+            new[..., :shared] = blended(held, new[..., :shared], scale * overlap, -1)
+        done = place + places.tile
+        strip[..., place:done] = new
     return strip
 
 
-def in_tiles(network: Network, rows: Cuts, columns: Cuts, overlap: int) -> Iterator[Tensor]:
-    """Yield the estimate of a picture, ``(C, n, W)`` at a time, from its top to its bottom."""
+def in_tiles(
+    network: Network, rows: Cuts, columns: Cuts, overlap: int, scale: int = 1
+) -> Iterator[Tensor]:
+    """Yield the estimate of a picture, ``(C, n, W)`` at a time, from its top to its bottom.
+
+    ``scale`` is how many times as high and wide the estimate is.
+    """
     held = None  # what is done of the rows that the next tiles share
-    for start, then in zip(rows.starts, [*rows.starts[1:], len(rows.positions)], strict=True):
-        strip = across(network, rows.positions[start : start + rows.tile], columns, overlap)
+    down, beside = rows.enlarged(scale), columns.enlarged(scale)
+    left, right = beside.first, beside.first + beside.length
+    ends = [*down.starts[1:], down.full]
+    for source, start, then in zip(rows.starts, down.starts, ends, strict=True):
+        own = rows.positions[source : source + rows.tile]
+        strip = across(network, own, columns, overlap, scale)
         if held is not None:
             shared = held.shape[-2]
-            strip[:, :shared] = blended(held, strip[:, :shared], overlap, -2)
-        top, bottom = max(rows.first, start), min(rows.first + rows.length, then)
-        left, right = columns.first, columns.first + columns.length
+            strip[:, :shared] = blended(held, strip[:, :shared], scale * overlap, -2)
+        top, bottom = max(down.first, start), min(down.first + down.length, then)
         if bottom > top:
             yield strip[:, top - start : bottom - start, left:right]
         held = strip[:, then - start :].clone()

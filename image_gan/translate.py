@@ -1,4 +1,4 @@
-"""Translation: a picture in, a picture out, of the same size, type and channels."""
+"""Translation: a picture in, a picture out, of the same type, channels and size, or enlarged."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gan.checkpoint import load_network, read_notes
 from gan.trainer import pick_device
 from image_gan.images import Picture, PictureWarning, from_array, from_pillow, to_pillow
+from image_gan.imresize import imresize
 from image_gan.kinds import TRANSLATORS
 from image_gan.layers import BatchNorm, Dropout
 from image_gan.tiles import cuts, in_tiles
@@ -39,10 +40,11 @@ class PictureTranslator:
 
     Args:
         network: ``(B, inputs, H, W) -> (B, outputs, H, W)`` in [-1, 1], see
-            ``image_gan.sizes.Translator``; it is put into evaluation mode.
+            ``image_gan.sizes.Translator``; it is put into evaluation mode. One with a ``scale``
+            gives pictures so many times as high and wide.
         device: where it runs, as torch names it; ``auto`` takes CUDA where there is one.
-        tile: side of the tiles, in pixels, that pictures of more than ``tile * tile`` pixels are
-            cut into; 0 never cuts.
+        tile: side of the tiles, in pixels, that estimates of more than ``tile * tile`` pixels are
+            made of; 0 never cuts.
         overlap: pixels that neighbouring tiles share at least, up to half of ``tile``; a quarter of
             it where nothing is said.
         between: the values that -1 and 1 of the network stand for, where a call names no others;
@@ -70,11 +72,14 @@ class PictureTranslator:
         self.network = network.eval().to(self.device)
         self.tile, self.overlap, self.between = tile, overlap, checked_ends(between)
         self.inputs, self.outputs = channels_of(network)
+        self.scale = getattr(network, "scale", 1)
 
     def __call__(
         self, picture: AnyPicture, seed: int = 0, between: Ends | None = None, color: bool = False
     ) -> AnyPicture:
-        """Return the estimate of a picture, in its own type, size and number of channels.
+        """Return the estimate of a picture, in its own type and number of channels.
+
+        Its size is the picture's, times the network's ``scale`` where it has one.
 
         Args:
             picture: an image of Pillow's; an array ``(H, W)`` or ``(H, W, C)`` of integers, floats
@@ -129,7 +134,8 @@ class PictureTranslator:
         """Return the estimate of a picture, as ``__call__`` does; its opacity stays what it is.
 
         Where the network takes one channel more than there are colors, opacity is that channel.
-        ``heard`` is told the pixels of every part that is done.
+        Where it enlarges, opacity is enlarged bicubically. ``heard`` is told how many pixels of the
+        picture every part that is done stands for.
         """
         values, alpha = self.given(picture)
         own, cmyk = values.shape[-1], picture.form.mode == "CMYK"
@@ -143,14 +149,17 @@ class PictureTranslator:
         dtype = values.dtype
         if dtype.kind == "b" and channels > 1:  # a color takes more than a bit
             dtype, between = np.dtype(np.uint8), (0.0, 255.0)
-        estimate, start = np.empty((*picture.size, channels), dtype), 0
+        size = [self.scale * length for length in picture.size]
+        estimate, start = np.empty((*size, channels), dtype), 0
         for rows in self.rows(part, *picture.size, seed):
             y = with_channels(rows.float().numpy(), channels, cmyk)
             estimate[start : start + y.shape[1]] = denormalized(y, between, dtype)
             start += y.shape[1]
-            heard(y.shape[1] * y.shape[2])
+            heard(y.shape[1] * y.shape[2] // self.scale**2)
         if alpha is None and picture.alpha is not None and channels == own:
             estimate, alpha = estimate[..., :-1], estimate[..., -1]
+        elif alpha is not None and self.scale > 1:
+            alpha = imresize(alpha, self.scale).clip(alpha.min(), alpha.max())
         return picture._replace(values=estimate, alpha=alpha)
 
     def given(self, picture: Picture) -> tuple[np.ndarray, np.ndarray | None]:
@@ -161,10 +170,11 @@ class PictureTranslator:
 
     def rows(self, part: Part, height: int, width: int, seed: int) -> Iterator[Tensor]:
         """Yield the estimate of a picture, rows ``(C, n, W)`` at a time, on the CPU."""
-        whole = not self.tile or height * width <= self.tile**2
-        tile = max(height, width) if whole else self.tile
+        whole = not self.tile or height * width * self.scale**2 <= self.tile**2
+        tile = max(height, width) if whole else max(self.tile // self.scale, 1)
+        overlap = min(self.overlap // self.scale, tile // 2)
         fits = getattr(self.network, "multiple", 1), getattr(self.network, "smallest", 1)
-        sides = [cuts(length, tile, self.overlap, *fits) for length in (height, width)]
+        sides = [cuts(length, tile, overlap, *fits) for length in (height, width)]
         warn_of_tiles(self.network, len(sides[0].starts) * len(sides[1].starts))
         core, seeds = getattr(self.network, "core", self.network), count(seed * SEEDS)
 
@@ -173,7 +183,7 @@ class PictureTranslator:
             with torch.no_grad(), seeded(next(seeds), self.device):
                 return core(source)[0].cpu()
 
-        return in_tiles(network, *sides, self.overlap)
+        return in_tiles(network, *sides, overlap, self.scale)
 
 
 def channels_of(network: nn.Module) -> tuple[int | None, int | None]:

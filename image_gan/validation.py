@@ -1,4 +1,4 @@
-"""What a generator makes of pictures in training: a contact sheet, and its distance."""
+"""What a generator makes of pictures in training: a contact sheet, its distance, other scores."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from gan import distributed
 from image_gan.images import from_array, write
+from image_gan.metrics import Measure
 from image_gan.sheet import sheet, shown
 
 
@@ -27,34 +28,48 @@ class Pictures:
     Args:
         data: the pictures, as ``image_gan.data`` has them; of each, what its first epoch holds.
         pictures: how many to look at, evenly spread; all of these are translated.
+        measures: further scores of pairs by name, ``(estimate, target) -> float`` of pictures
+            ``(C, H, W)`` from 0 to 1, whose mean is told; see ``image_gan.metrics``.
     """
 
-    def __init__(self, data: Dataset, pictures: int = 8):
+    def __init__(
+        self, data: Dataset, pictures: int = 8, measures: Mapping[str, Measure] | None = None
+    ):
+        self.measures = dict(measures or {})
         spread = np.linspace(0, len(data) - 1, min(pictures, len(data))).round().astype(int)
         self.items = [data[int(index)] for index in spread]
 
     def __call__(self, networks: Mapping[str, nn.Module], log=None) -> dict[str, float]:
-        """Return the distance; write the sheet into ``samples/`` and show it in TensorBoard."""
+        """Return the scores; write the sheet into ``samples/`` and show it in TensorBoard."""
         forth, back = networks["generator"], networks.get("inverse")
-        name, heading = ("l1", "target") if back is None else ("cycle_l1", "back")
-        seen = distributed.each(partial(look, forth, back), self.items)
+        seen = distributed.each(partial(look, forth, back, self.measures), self.items)
         if log:
             rows = [(str(number), pictures) for number, (_, pictures) in enumerate(seen, 1)]
+            heading = "target" if back is None else "back"
             keep(log, np.array(sheet(["source", "estimate", heading], rows)))
-        return {name: float(np.mean([distance for distance, _ in seen]))}
+        scores = [own for own, _ in seen]
+        return {name: float(np.mean([own[name] for own in scores])) for name in scores[0]}
 
 
 def look(
-    forth: nn.Module, back: nn.Module | None, item: Mapping[str, np.ndarray]
-) -> tuple[float, list[Image.Image]]:
-    """Return the distance for an item, and the pictures that the sheet shows of it."""
+    forth: nn.Module,
+    back: nn.Module | None,
+    measures: Mapping[str, Measure],
+    item: Mapping[str, np.ndarray],
+) -> tuple[dict[str, float], list[Image.Image]]:
+    """Return the scores of an item, and the pictures that the sheet shows of it."""
     device = next(forth.parameters()).device
     sides = (torch.from_numpy(item[side])[None].to(device) for side in ("source", "target"))
     source, target = sides  # (1, C, H, W)
     estimate = forth(source)
     last = target if back is None else back(estimate)
-    distance = l1_loss(estimate, target) if back is None else l1_loss(last, source)
-    return float(distance), [shown(x[0].cpu().numpy()) for x in (source, estimate, last)]
+    if back is None:
+        scores = {"l1": float(l1_loss(estimate, target))}
+        pair = [(x[0].double().clamp(-1, 1) + 1) / 2 for x in (estimate, target)]
+        scores |= {name: measure(*pair) for name, measure in measures.items()}
+    else:
+        scores = {"cycle_l1": float(l1_loss(last, source))}
+    return scores, [shown(x[0].cpu().numpy()) for x in (source, estimate, last)]
 
 
 def keep(log, page: np.ndarray) -> None:

@@ -45,11 +45,15 @@ train_judge() {
   fi
 }
 
-# stop_if_older NAME: refuse to go on with a training that began on other data.
+# stop_if_older NAME [START]: refuse to go on with a training that began on other data, or from
+# the weights of another run than the one that left START.
 stop_if_older() {
-  local began=$exp/$1/config.yaml
+  local began=$exp/$1/config.yaml start=${2-}
   if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
     die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
+  fi
+  if [ -f "$began" ] && [ -n "$start" ] && [ "$start" -nt "$began" ]; then
+    die "${began%/*} began before ${start%/*} was trained: remove it, or give another --exp"
   fi
 }
 
@@ -76,7 +80,7 @@ score() {
   $score_cmd image-gan-evaluate "$pictures" -o "$exp/$name/scores" --force "$@"
 }
 
-# report FOLDER TITLE DATA NAME...: stage 5, of those that have scores.
+# report FOLDER TITLE DATA NAME...: stage 5, of those that have scores; quotes what is published.
 report() {
   local folder=$1 title=$2 data=$3 one scored=()
   shift 3
@@ -84,8 +88,10 @@ report() {
     if [ -f "$exp/$one/.scored" ]; then scored+=("$exp/$one"); fi
   done
   if [ ${#scored[@]} = 0 ]; then return; fi
-  if begin 5 "report" "$folder/.reported" "${scored[*]}" "${scored[@]/%//.scored}"; then
-    image-gan-report "${scored[@]}" --data "$data" -o "$folder" --title "$title" --force
+  if begin 5 "report" "$folder/.reported" "${scored[*]}${published:+ $published}" \
+    "${scored[@]/%//.scored}"; then
+    image-gan-report "${scored[@]}" --data "$data" -o "$folder" --title "$title" --force \
+      ${published:+--quoted "$published"}
     finish
   fi
 }

@@ -402,7 +402,8 @@ class _Tally:
         from segan import batch
 
         total = self.done + self.before + self.failed
-        where = f" -> {batch.shown(str(self.target))}" if total == self.done == 1 and self.target else ""
+        alone = total == self.done == 1 and self.target
+        where = f" -> {batch.shown(str(self.target))}" if alone else ""
         before = f", {self.before} done before" if self.before else ""
         speed = f", real-time factor {taken / self.seconds:.3g}" if self.seconds else ""
         files = f"{total} file{'s' * (total != 1)}{where}{before}, {self.failed} failed"

@@ -26,9 +26,9 @@ A SYSTEM is a folder, whose name is the system's:
 Systems called copy and real (or copy_... and real_...) are what costs nothing: the sources as they
 are, and the targets themselves, which say how good scores can get and are never marked as best.
 DIR is the test set: DIR/source/NAME.*, DIR/target/NAME.*; without pairs the names are unrelated.
-FILE.tsv has the headings system, any of l1 psnr ssim lpips fid kid pixel_accuracy class_accuracy
-iou target_share cycle_l1, and source; a row is a published system; cells may be empty. Quoted rows
-take no part in statistics.
+FILE.tsv has the headings system, any of l1 psnr ssim psnr_y ssim_y lpips fid kid pixel_accuracy
+class_accuracy iou target_share cycle_l1, and source; a row is a published system; cells may be
+empty. Quoted rows take no part in statistics.
 
 The page says who is winning each adversarial game, from the losses in log.jsonl, and whether a
 generator has collapsed, from how much its pictures differ; and by which thresholds.

@@ -3,8 +3,12 @@
 pairs: pictures side by side, train/ and val/ (or test/), the left half the target, the right half
 the source, a map of labels. domains: trainA/ and trainB/, the sources and the targets, and testA/
 and testB/; where one of these is missing, the last tenth of its training pictures is held out.
+enlarging: train/ and a folder for the test, the targets; sources are made of those for the test, as
+MATLAB's imresize makes them smaller.
 
-Training pictures stay as they are; those for the test are resized to squares.
+Training pictures stay as they are, but for large ones to enlarge, which are cut in parts: to read
+them would take longer than to train. Those for the test are resized to squares; to enlarge, they
+end at a multiple of the scale.
 """
 
 import argparse
@@ -21,11 +25,14 @@ from image_gan import images, labels
 from image_gan.data import View, resized
 from image_gan.folders import in_folder
 from image_gan.images import Picture
+from image_gan.imresize import imresize
 from image_gan.labels import Palette
 from image_gan.values import denormalized
 
 PLAIN = View(channels=3, resize=None, size=None, mirror=False)
+GREY = View(channels=1, resize=None, size=None, mirror=False)
 SHOWN = 20  # faults
+PART = 480  # pixels, the side of what large pictures are cut into, or somewhat more
 
 
 class Fault(ValueError):
@@ -133,7 +140,55 @@ def copy(path: Path, folder: Path) -> None:
     shutil.copyfile(path, folder / path.name)
 
 
-# Both
+# Large pictures, and small ones made of them
+
+
+def enlarging(corpus: Path, data: Path, test: str, scale: int) -> Iterator[Callable[[], None]]:
+    """Yield what is to be done, picture by picture."""
+    for name, path in named(corpus / "train").items():
+        yield partial(in_parts, path, data / "train" / "target", name)
+    for name, path in named(corpus / test).items():
+        yield partial(downscale, path, data / "test", name, scale)
+
+
+def in_parts(path: Path, folder: Path, name: str) -> None:
+    """Copy a picture; write the parts of one that is larger than two of them."""
+    height, width = images.size(path)
+    if max(height, width) < 2 * PART:
+        copy(path, folder)
+        return
+    picture = images.read(path)
+    for row, rows in enumerate(np.array_split(np.arange(height), max(height // PART, 1))):
+        for column, columns in enumerate(np.array_split(np.arange(width), max(width // PART, 1))):
+            part = picture.values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            images.write(folder / f"{name}_{row}_{column}.png", images.from_array(part))
+
+
+def downscale(path: Path, folder: Path, name: str, scale: int) -> None:
+    """Write a picture up to a multiple of the scale, and itself made smaller; grey stays grey."""
+    x = own_values(path)
+    height, width = (length // scale * scale for length in x.shape[1:])
+    if not height * width:
+        raise ValueError(f"{path}: {x.shape[1]} x {x.shape[2]} pixels, too few for scale {scale}")
+    write(folder / "target" / f"{name}.png", x[:, :height, :width])
+    small = imresize(x[:, :height, :width], 1 / scale).clip(-1, 1)
+    write(folder / "source" / f"{name}.png", small)
+
+
+def own_values(path: Path) -> np.ndarray:
+    """Return a picture as ``(1, H, W)`` where it is grey, else ``(3, H, W)``, in [-1, 1]."""
+    picture = images.read(path)
+    view = GREY if picture.values.shape[-1] == 1 else PLAIN
+    return view.item(picture, path, 0)
+
+
+def bicubic(folder: Path, output: Path, scale: int) -> None:
+    """Write the pictures in ``folder``, enlarged as MATLAB's imresize does it."""
+    for name, path in named(folder).items():
+        write(output / f"{name}.png", imresize(own_values(path), scale).clip(-1, 1))
+
+
+# All
 
 
 def do_all(jobs: list[Callable[[], None]]) -> None:
@@ -154,8 +209,9 @@ def replace(part: Path, data: Path) -> None:
         folder = data / new.name
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
-        counts = [len(list((folder / side).iterdir())) for side in ("source", "target")]
-        print(f"{folder}: {counts[0]} sources, {counts[1]} targets")
+        sides = [folder / side for side in ("source", "target") if (folder / side).is_dir()]
+        counts = [f"{len(list(side.iterdir()))} {side.name}s" for side in sides]
+        print(f"{folder}: {', '.join(counts)}")
 
 
 def mean(folder: Path, names: Path, output: Path, size: int) -> None:
@@ -172,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = own.add_subparsers(dest="command", required=True)
-    for name in ("pairs", "domains"):
+    for name in ("pairs", "domains", "enlarging"):
         command = commands.add_parser(name)
         command.add_argument("corpus", type=Path)
         command.add_argument("data", type=Path)
@@ -181,8 +237,16 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path)
     command.add_argument("names", type=Path, help="folder with the names it is written under")
     command.add_argument("output", type=Path)
-    for command in commands.choices.values():
-        command.add_argument("--size", type=int, default=256)
+    command = commands.add_parser("bicubic", help="pictures enlarged, as a baseline")
+    command.add_argument("folder", type=Path)
+    command.add_argument("output", type=Path)
+    commands.choices["enlarging"].add_argument(
+        "--test", default="test", help="folder in the corpus"
+    )
+    for name in ("enlarging", "bicubic"):
+        commands.choices[name].add_argument("--scale", type=int, default=4)
+    for name in ("pairs", "domains", "mean"):
+        commands.choices[name].add_argument("--size", type=int, default=256)
     return own
 
 
@@ -191,12 +255,17 @@ def run(given: argparse.Namespace) -> None:
     if given.command == "mean":
         mean(given.folder, given.names, given.output, given.size)
         return
+    if given.command == "bicubic":
+        bicubic(given.folder, given.output, given.scale)
+        return
     part = given.data / "part"
     shutil.rmtree(part, ignore_errors=True)
     if given.command == "pairs":
         jobs = list(pairs(given.corpus, part, given.size, labels.read_palette(given.palette)))
-    else:
+    elif given.command == "domains":
         jobs = list(domains(given.corpus, part, given.size))
+    else:
+        jobs = list(enlarging(given.corpus, part, given.test, given.scale))
     try:
         do_all(jobs)
         replace(part, given.data)

@@ -12,6 +12,7 @@ from gan.schedules import (
     Linear,
     LinearTail,
     Steps,
+    StepTail,
     Warmup,
 )
 
@@ -24,6 +25,8 @@ from gan.schedules import (
         (Linear(0, 1, steps=2), {0: 0, 1: 0.5, 2: 1, 3: 1}),
         (LinearTail(8), {0: 1, 4: 1, 5: 0.75, 8: 0, 9: 0}),
         (LinearTail(8, share=0.25), {0: 1, 6: 1, 7: 0.5, 8: 0}),
+        (StepTail(8), {0: 1, 3: 1, 4: 0.1, 8: 0.1}),
+        (StepTail(8, share=0.25, factor=0.5), {5: 1, 6: 0.5}),
         (Cosine(2, 0, steps=4), {0: 2, 1: 1 + math.sqrt(0.5), 2: 1, 4: 0, 5: 0}),
         (Steps(8, 0.5, at=[2, 4]), {0: 8, 1: 8, 2: 4, 3: 4, 4: 2, 99: 2}),
         (Decay(8, 0.5, every=3), {0: 8, 2: 8, 3: 4, 5: 4, 6: 2}),
@@ -42,6 +45,7 @@ def test_values_by_hand(schedule, values):
         lambda: Linear(1, 0, steps=0),
         lambda: Cosine(1, 0, steps=0),
         lambda: LinearTail(0),
+        lambda: StepTail(0),
         lambda: Decay(1, 0.5, every=0),
         lambda: Warmup(0, Constant()),
     ],
@@ -52,9 +56,10 @@ def test_no_steps_are_refused(make):
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.1])
-def test_a_tail_without_a_share_of_the_run_is_refused(share):
+@pytest.mark.parametrize("kind", [LinearTail, StepTail])
+def test_a_tail_without_a_share_of_the_run_is_refused(kind, share):
     with pytest.raises(ValueError, match="share must be above 0 and 1 at most"):
-        LinearTail(10, share)
+        kind(10, share)
 
 
 @pytest.mark.parametrize("value", [0.2, torch.tensor(0.2)])

@@ -77,8 +77,8 @@ def test_every_kind_of_data_trains(run, kind):
 
 def test_every_kind_of_data_is_tried_here():
     folder = Path(train.__file__).parents[1] / "image_gan" / "conf" / "data"
-    of_scorers = {"labelled", "domains"}  # tried with those
-    assert {path.stem for path in folder.glob("*.yaml")} == set(DATA) | of_scorers
+    elsewhere = {"labelled", "domains", "downscaled"}  # tried with those, and with SRResNet
+    assert {path.stem for path in folder.glob("*.yaml")} == set(DATA) | elsewhere
 
 
 def test_data_takes_the_channels_of_the_networks(run):

@@ -125,6 +125,43 @@ def test_identical_pictures_have_no_psnr_and_the_others_keep_theirs(corpus, caps
     assert "a: no PSNR (identical" in capsys.readouterr().err
 
 
+def test_a_border_adds_the_scores_of_luma_and_every_protocol_says_it(corpus, capsys):
+    for seed, name in enumerate(NAMES):
+        save(corpus / f"target/{name}.png", picture(seed, (24, 20)))
+        save(corpus / f"generated/{name}.png", picture(seed + 9, (24, 20)))
+    assert run(corpus, "--target", "target", "--border", 2, "-o", "scores") == 0
+    found = summary(corpus / "scores")["metrics"]
+    assert list(found) == ["l1", "psnr", "ssim", "psnr_y", "ssim_y"]
+    for entry in found.values():
+        assert entry["protocol"].endswith("; without a border of 2 pixels")
+    rows = {row["picture"]: row for row in tsv(corpus / "scores")}
+    for name in NAMES:
+        pair = [unit_of(corpus, side, name) for side in ("generated", "target")]
+        cut = [metrics.inside(x, 2) for x in pair]
+        assert float(rows[name]["psnr"]) == pytest.approx(metrics.psnr(*cut), rel=1e-5)
+        assert float(rows[name]["psnr_y"]) == pytest.approx(metrics.psnr_y(*pair, 2), rel=1e-5)
+        assert float(rows[name]["ssim_y"]) == pytest.approx(metrics.ssim_y(*pair, 2), rel=1e-5)
+    assert "PSNR of Y" in capsys.readouterr().out
+
+
+def test_luma_is_asked_for_by_its_border(corpus, capsys):
+    assert run(corpus, "--target", "target", "--metrics", Said("psnr_y")) == 2
+    assert "psnr_y needs --border" in capsys.readouterr().err
+    assert run(corpus, "--target", "target", "--metrics", Said("psnr_y"), "--border", 0) == 0
+    assert "border of" not in capsys.readouterr().out
+    assert run(corpus, "--border", 4) == 2
+    assert "psnr_y needs --target" in capsys.readouterr().err
+    assert run(corpus, "--target", "target", "--border", 40) == 2
+    assert "of which a border of 40 leaves nothing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(corpus, "--target", "target", "--border", -1)
+
+
+def unit_of(corpus, side, name):
+    (path,) = (corpus / side).glob(f"{name}.*")
+    return torch.from_numpy(images.read(path).values.transpose(2, 0, 1) / 255)
+
+
 def test_pictures_of_any_type_are_scored_from_0_to_1(corpus, tmp_path):
     target, estimate = picture(0, channels=1), picture(1, channels=1)
     expected = np.abs(target / 255 - estimate / 255).mean()

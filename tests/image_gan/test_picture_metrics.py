@@ -99,6 +99,63 @@ def test_noise_costs_psnr_and_ssim_the_more_the_stronger_it_is():
     assert scores == sorted(scores, reverse=True) and len(set(scores)) == 3
 
 
+# Of luma, as super-resolution is measured
+
+
+def eight_bits(seed):
+    """Return a picture of 8 bits ``(3, H, W)``, and its values from 0 to 1."""
+    levels = np.random.default_rng(seed).integers(0, 256, (3, 24, 20))
+    return levels, torch.from_numpy(levels / 255)
+
+
+def luma_by_hand(levels):
+    """Return ITU-R BT.601's Y of 8 bits: 16 is black and 235 white; halves are rounded up."""
+    red, green, blue = (levels / 255).astype(float)
+    return np.floor(16 + 65.481 * red + 128.553 * green + 24.966 * blue + 0.5)
+
+
+def test_luma_is_that_of_matlab():
+    colors = {  # as rgb2ycbcr has them for 8 bits
+        (0, 0, 0): 16,
+        (255, 255, 255): 235,
+        (255, 0, 0): 81,
+        (0, 255, 0): 145,
+        (0, 0, 255): 41,
+        (128, 128, 128): 126,
+    }
+    for color, expected in colors.items():
+        x = torch.tensor(color, dtype=torch.float64)[:, None, None] / 255
+        assert float(255 * metrics.luma(x)) == pytest.approx(expected)
+    grey = torch.tensor([[[7 / 255]]], dtype=torch.float64)
+    assert float(255 * metrics.luma(grey)) == pytest.approx(7)  # a grey picture is its own
+    with pytest.raises(ValueError, match="4 channels: luma is of grey or RGB"):
+        metrics.luma(torch.zeros(4, 2, 2))
+
+
+def test_psnr_of_y_is_worked_out_by_hand_and_leaves_the_border_out():
+    (a, one), (b, other) = eight_bits(0), eight_bits(1)
+    difference = luma_by_hand(a) - luma_by_hand(b)
+    for border, seen in ((0, difference), (4, difference[4:-4, 4:-4])):
+        expected = 10 * np.log10(255**2 / np.mean(seen**2))
+        assert metrics.psnr_y(one, other, border) == pytest.approx(expected, abs=1e-9)
+    spoilt = one.clone()
+    spoilt[:, :4] = spoilt[:, -4:] = spoilt[:, :, :4] = spoilt[:, :, -4:] = 0.5
+    assert metrics.psnr_y(spoilt, other, 4) == metrics.psnr_y(one, other, 4)
+    assert metrics.psnr_y(spoilt, other, 3) != metrics.psnr_y(one, other, 3)
+
+
+def test_ssim_of_y_is_that_of_the_luma():
+    (a, one), (b, other) = eight_bits(0), eight_bits(1)
+    lumas = [torch.from_numpy(luma_by_hand(x))[None, 4:-4, 4:-4] / 255 for x in (a, b)]
+    assert metrics.ssim_y(one, other, 4) == pytest.approx(ssim_by_hand(*lumas), abs=1e-9)
+
+
+def test_a_border_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match="24 x 20 pixels, of which a border of 10 leaves nothing"):
+        metrics.inside(picture(), 10)
+    assert metrics.inside(picture(), 9).shape == (3, 6, 2)
+
+
 # Of two sets
 
 

@@ -64,8 +64,10 @@ class PictureRecipe(Recipe):
             *("--size", "64", "--device", "cpu", "--train-options", "trainer.workers=0"),
             *words,
         ]
-        words += ["--judge-options", "trainer.workers=0"]
-        super().__init__(recipes / name / "run.sh", self.corpus, folder, words)
+        script = recipes / name / "run.sh"
+        if "judge_options=" in script.read_text(encoding="utf-8"):
+            words += ["--judge-options", "trainer.workers=0"]
+        super().__init__(script, self.corpus, folder, words)
 
     def score(self, system: str, metric: str) -> float:
         """Return a score of a system."""

@@ -83,7 +83,7 @@ def test_a_training_does_not_go_on_with_other_data(recipe):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["facades", "horse2zebra"])
+@pytest.mark.parametrize("name", ["facades", "horse2zebra", "super_resolution"])
 def test_help_lists_every_option(recipes, name):
     command = ["bash", f"{name}/run.sh", "--help"]
     text = subprocess.run(command, cwd=recipes, capture_output=True, text=True, check=True).stdout

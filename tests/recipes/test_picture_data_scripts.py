@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from image_gan.imresize import imresize
+
 
 @pytest.fixture
 def data(script, monkeypatch):
@@ -268,3 +270,64 @@ def test_the_lists_of_the_recipes_are_complete(script, recipes, name):
     (one,) = script("local/download.py").read_list(recipes / name / "conf/archives.tsv")
     assert one.name.startswith(name) and int(one.bytes) > 10**7
     assert len(one.sha256) in (0, 64) and one.url.endswith(f"datasets/{one.name}")
+
+
+# Large pictures, and small ones made of them
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def test_pictures_for_the_test_end_at_a_multiple_of_the_scale(data, tmp_path):
+    color, grey = noise(43, 30, 3), noise(21, 33)
+    save(tmp_path / "corpus/train/a.png", color)
+    save(tmp_path / "corpus/set5/color.png", color), save(tmp_path / "corpus/set5/grey.png", grey)
+    assert data("enlarging", tmp_path / "corpus", tmp_path / "data", "--test", "set5") == 0
+    folder = tmp_path / "data/test"
+    for name, whole in (("color", color[:40, :28]), ("grey", grey[:20, :32])):
+        small = imresize(whole, 1 / 4, axes=(0, 1))
+        assert np.array_equal(np.array(Image.open(folder / f"target/{name}.png")), whole)
+        assert np.array_equal(np.array(Image.open(folder / f"source/{name}.png")), small)
+    assert np.array_equal(pixels(tmp_path / "data/train/target/a.png"), color)
+    assert not (tmp_path / "data/train/source").exists()
+    assert data("bicubic", folder / "source", tmp_path / "large") == 0
+    small = np.array(Image.open(folder / "source/grey.png"))
+    large = np.array(Image.open(tmp_path / "large/grey.png"))
+    assert np.array_equal(large, imresize(small, 4))
+
+
+def test_large_pictures_to_learn_from_are_cut_in_parts(data, tmp_path):
+    large, small = noise(500, 1000, 3), noise(40, 959, 3)
+    (
+        save(tmp_path / "corpus/train/large.png", large),
+        save(tmp_path / "corpus/train/small.png", small),
+    )
+    save(tmp_path / "corpus/test/a.png", small)
+    assert data("enlarging", tmp_path / "corpus", tmp_path / "data") == 0
+    folder = tmp_path / "data/train/target"
+    assert stems(folder) == ["large_0_0", "large_0_1", "small"]
+    halves = [pixels(folder / f"large_0_{number}.png") for number in range(2)]
+    assert np.array_equal(np.hstack(halves), large)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words", "said"),
+    [
+        ((3, 40), (), "a.png: 3 x 40 pixels, too few for scale 4"),
+        ((40, 40), ("--test", "set5"), "set5: no such folder"),
+    ],
+)
+def test_pictures_to_enlarge_that_will_not_do_are_named(data, tmp_path, capsys, shape, words, said):
+    (
+        save(tmp_path / "corpus/train/a.png", noise(40, 40)),
+        save(tmp_path / "corpus/test/a.png", noise(*shape)),
+    )
+    assert data("enlarging", tmp_path / "corpus", tmp_path / "data", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not list((tmp_path / "data").rglob("*.png"))
