@@ -25,9 +25,9 @@ examples:
   segan-enhance --live                       microphone to loudspeaker, and keys
 
 Read and written: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, W64, RF64, AU and whatever else
-libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Without --stream, standard input
-is read to its end before the work begins. exit status: 0 all done, 2 some failed (each with a line
-that says why), 130 interrupted; what was being written is then removed."""
+libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Standard input is read to its
+end before the work begins, but for --stream. exit status: 0 all done, 2 some failed (each with a
+line that says why), 130 interrupted; what was being written is then removed."""
 
 
 def parser() -> argparse.ArgumentParser:
