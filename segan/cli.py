@@ -26,8 +26,8 @@ examples:
 
 Read and written: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, W64, RF64, AU and whatever else
 libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Standard input is read to its
-end before the work begins, but for --stream. exit status: 0 all done, 2 some failed (each with a
-line that says why), 130 interrupted; what was being written is then removed."""
+end before the work begins. exit status: 0 all done, 2 some failed (each with a line that says
+why), 130 interrupted; what was being written is then removed."""
 
 
 def parser() -> argparse.ArgumentParser:
