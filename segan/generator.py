@@ -253,8 +253,8 @@ class BandGenerator(SpectralGenerator):
         x = compressed.permute(0, 3, 2, 1)  # (B, N, K, 2)
         size = x.square().sum(-1, keepdim=True).sqrt()
         x = self.enter(torch.cat([size, x], dim=-1)[:, :, 1:])  # (B, N, Z, C)
-        new = {}
-        for i, (near, across) in enumerate(zip(self.blocks[::2], self.blocks[1::2], strict=True)):
+        new, blocks = {}, list(self.blocks)
+        for i, (near, across) in enumerate(zip(blocks[::2], blocks[1::2], strict=True)):
             x, new[f"past_{i}"] = near.step(x, state[f"past_{i}"])
             x = across(x)
         gain = self.gains(x).permute(0, 3, 2, 1)  # (B, 2, K, N)

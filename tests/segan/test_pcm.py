@@ -4,6 +4,8 @@ import struct
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segan import pcm
 from segan.audio import RAW_ENCODINGS, Format, parse_raw
@@ -131,6 +133,26 @@ def test_a_size_over_4_gib_is_read_and_not_written():
 def test_what_is_no_wav_is_named(data, complaint):
     with pytest.raises(ValueError, match=f"^x: .*{complaint}"):
         pcm.read_header(io.BytesIO(data), "x")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["WAV", "WAVEX", "RF64"]),
+    st.dictionaries(st.integers(0, 90), st.integers(0, 255), max_size=6),
+    st.integers(0, 700),
+)
+def test_damaged_headers_are_understood_or_refused(container, changes, length):
+    data = bytearray(wav(container=container)[0])
+    for place, value in changes.items():
+        data[place] = value
+    try:
+        head = pcm.read_header(io.BytesIO(bytes(data[:length])), "x")
+    except ValueError as error:
+        assert str(error).startswith("x: ") and "\n" not in str(error)
+    else:
+        frame = head.form.channels * pcm.sample_bytes(head.form.encoding)
+        assert frame > 0 and head.form.rate > 0 and not (head.size or 0) % frame
+        assert pcm.read_header(io.BytesIO(head.written()), "x").form == head.form
 
 
 @pytest.mark.parametrize("size", [None, 60, 66, 600])

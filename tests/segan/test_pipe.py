@@ -111,6 +111,7 @@ def test_a_wav_that_ends_too_soon_is_used_and_named(run):
         ("none.wav", b"", "none.wav: no such file"),
         ("--raw 100:1:s16le -", b"", "standard input: rate 100: whole Hz from 1000"),
         ("--raw 16000:1:f32le -", b"\xff" * 40, "standard input: not finite at sample 0"),
+        ("--raw 16000:1:f64le -", b"\x7e" * 40, "standard input: not finite at sample 0"),
         ("- no/such/folder.wav", wav(noise(1, 9)), "no/such/folder.wav: no such file"),
     ],
 )
