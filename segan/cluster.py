@@ -143,6 +143,7 @@ def _reach(place: str) -> None:
 def _connected(ray, place: str, cpus: int) -> Iterator[None]:
     """Join a cluster, or start one with ``cpus`` CPUs here; part with it at the end."""
     own = {"num_cpus": cpus, "include_dashboard": False} if place == "local" else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=place, log_to_driver=False, logging_level="ERROR", **own)
