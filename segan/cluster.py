@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segan.batch import Job, Options, Outcome, attempt, killed
+from segan.batch import Job, Options, Outcome, attempt, killed, remove_parts
 
 GRACE = 10.0  # seconds for an actor to remove what it is writing, for a cluster to answer
 ADDRESS = re.compile(r"auto|local|(ray://)?[\w.-]+:\d+|ray://.+")
@@ -160,15 +160,17 @@ def _connected(ray, place: str, cpus: int) -> Iterator[None]:
 
 
 def _stop(ray, actors: list, flying: dict) -> None:
-    """End the actors; those at work first remove what they are writing."""
-    working = {ref: actor for ref, (actor, job) in flying.items() if job}
+    """End the actors; those at work may first remove what they are writing."""
+    working = {ref: (actor, job) for ref, (actor, job) in flying.items() if job}
     with suppress(ray.exceptions.RayError):
-        for actor in working.values():
+        for actor, _ in working.values():
             actor.stop.remote()
         if working:
             ray.wait(list(working), num_returns=len(working), timeout=GRACE)
     for actor in actors:
         ray.kill(actor)
+    for _, job in working.values():  # of an actor that was too slow
+        remove_parts(job)
 
 
 class Actor:
