@@ -96,10 +96,8 @@ def _outcome(ray, ref, job: Job | None) -> tuple[Outcome | None, bool]:
         outcome = ray.get(ref)
     except ray.exceptions.RayActorError as error:
         if job is None:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise OSError(
-                f"--ray: an actor cannot start ({reason}); `ray logs` says more"
-            ) from None
+            reason = _last_line(error)
+            raise OSError(f"--ray: an actor cannot start ({reason}); see `ray logs`") from None
         return killed(job), False
     return outcome and _as_given(outcome, job), True
 
@@ -147,16 +145,22 @@ def _connected(ray, place: str, cpus: int) -> Iterator[None]:
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=place, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # Ray raises that very class where its start takes too long
+        reason = _last_line(error)
         raise OSError(f"--ray {place}: no cluster there ({reason}); see `ray status`") from None
     signal.signal(signal.SIGTERM, terminate)  # Ray's own would leave half-written files
     try:
         yield
     except SystemExit:  # from the handler of SIGTERM; Ray makes its status a 1
         raise SystemExit(128 + signal.SIGTERM) from None
+    except ray.exceptions.RayError as error:
+        raise OSError(f"--ray {place}: {_last_line(error)}; see `ray logs`") from None
     finally:
         ray.shutdown()
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def _stop(ray, actors: list, flying: dict) -> None:
