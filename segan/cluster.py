@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segan.batch import Job, Options, Outcome, attempt, killed, load
+from segan.batch import Job, Options, Outcome, attempt, killed, load, remove_parts
 
 GRACE = 10.0  # seconds for an actor to remove what it is writing, for a cluster to answer
 ADDRESS = re.compile(r"auto|local|(ray://)?[\w.-]+:\d+|ray://.+")
@@ -96,10 +96,8 @@ def _outcome(ray, ref, job: Job | None) -> tuple[Outcome | None, bool]:
         outcome = ray.get(ref)
     except ray.exceptions.RayActorError as error:
         if job is None:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise OSError(
-                f"--ray: an actor cannot start ({reason}); `ray logs` says more"
-            ) from None
+            reason = _last_line(error)
+            raise OSError(f"--ray: an actor cannot start ({reason}); see `ray logs`") from None
         return killed(job), False
     return outcome and _as_given(outcome, job), True
 
@@ -143,31 +141,40 @@ def _reach(place: str) -> None:
 def _connected(ray, place: str, cpus: int) -> Iterator[None]:
     """Join a cluster, or start one with ``cpus`` CPUs here; part with it at the end."""
     own = {"num_cpus": cpus, "include_dashboard": False} if place == "local" else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=place, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # Ray raises that very class where its start takes too long
+        reason = _last_line(error)
         raise OSError(f"--ray {place}: no cluster there ({reason}); see `ray status`") from None
     signal.signal(signal.SIGTERM, terminate)  # Ray's own would leave half-written files
     try:
         yield
     except SystemExit:  # from the handler of SIGTERM; Ray makes its status a 1
         raise SystemExit(128 + signal.SIGTERM) from None
+    except ray.exceptions.RayError as error:
+        raise OSError(f"--ray {place}: {_last_line(error)}; see `ray logs`") from None
     finally:
         ray.shutdown()
 
 
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+
+
 def _stop(ray, actors: list, flying: dict) -> None:
-    """End the actors; those at work first remove what they are writing."""
-    working = {ref: actor for ref, (actor, job) in flying.items() if job}
+    """End the actors; those at work may first remove what they are writing."""
+    working = {ref: (actor, job) for ref, (actor, job) in flying.items() if job}
     with suppress(ray.exceptions.RayError):
-        for actor in working.values():
+        for actor, _ in working.values():
             actor.stop.remote()
         if working:
             ray.wait(list(working), num_returns=len(working), timeout=GRACE)
     for actor in actors:
         ray.kill(actor)
+    for _, job in working.values():  # of an actor that was too slow
+        remove_parts(job)
 
 
 class Actor:

@@ -108,6 +108,31 @@ def test_actors_that_the_cluster_has_no_room_for_get_no_jobs(jobs):
     assert len(done([MadeUpActor(), MadeUpActor()], jobs[:1])) == 1
 
 
+class BusyRay:
+    """A Ray of which nothing comes: its start fails, or what is made of it later."""
+
+    exceptions = SimpleNamespace(RayError=ActorDied)
+
+    def __init__(self, at_start):
+        self.at_start, self.ended = at_start, 0
+
+    def init(self, **_):
+        if self.at_start:
+            raise Exception("Some words.\nThe node timed out.")
+
+    def shutdown(self):
+        self.ended += 1
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_what_ray_cannot_do_is_one_line(at_start):
+    ray = BusyRay(at_start)
+    line = r"--ray local: (no cluster there \()?The node timed out\.\)?; see `ray (status|logs)`"
+    with pytest.raises(OSError, match=line), cluster._connected(ray, "local", 1):
+        raise ActorDied("A traceback.\nThe node timed out.")
+    assert ray.ended == (not at_start)
+
+
 def test_what_an_actor_takes_of_a_machine():
     assert cluster.needs(Options()) == {"num_cpus": 1, "num_gpus": 0}
     assert cluster.needs(Options(threads=4, device="cuda")) == {"num_cpus": 4, "num_gpus": 1}
@@ -207,5 +232,5 @@ def test_a_signal_leaves_nothing_half_written_on_ray(tmp_path, model, number, st
     while process.poll() is None and not list(out.glob(".segan-*")):
         time.sleep(0.05)
     process.send_signal(number)
-    process.communicate(timeout=120)
-    assert process.returncode == status and wholes(out) == {}
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == status and wholes(out) == {}, error.decode()
