@@ -346,7 +346,7 @@ def _opened(path: Path, device: str | None) -> Enhancer:
     try:
         enhancer = Enhancer(network, device)
         enhancer(np.linspace(-0.1, 0.1, 64, dtype=np.float32), enhancer.rate)
-    except (ValueError, RuntimeError) as error:  # which keywords that make no sense give only now
+    except Exception as error:  # keywords that make no sense may fail in any way, and only now
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: its network does not work ({reason})") from None
     return enhancer
