@@ -353,7 +353,7 @@ def _tried(network, device, name: str | Path) -> Enhancer:
     try:
         enhancer = Enhancer(network, device)
         enhancer._enhance(np.linspace(-0.1, 0.1, 64, dtype=np.float32)[None])
-    except (ValueError, RuntimeError) as error:  # which keywords that make no sense give only now
+    except Exception as error:  # keywords that make no sense may fail in any way, and only now
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name}: its network does not work ({reason})") from None
     return enhancer

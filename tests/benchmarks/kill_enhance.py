@@ -26,6 +26,7 @@ from segan import audio, cli, enhance
 
 NAMES = ("a.wav", "b.flac", "c.mp3")
 SECONDS = 5
+STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> int:
@@ -60,11 +61,12 @@ def main() -> int:
 def stopped(folder: Path, out: str, sign, after: float) -> tuple[int, str]:
     """Return the exit status and the lines of a command that is sent ``sign``."""
     said = folder / "said"
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # until the child is ready
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         with said.open("w", buffering=1) as sys.stderr:
             os._exit(run([str(folder / "in"), "-o", str(folder / out), "-q"]))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
     if sign is not None:
         time.sleep(after)
         os.kill(child, sign)
@@ -74,9 +76,14 @@ def stopped(folder: Path, out: str, sign, after: float) -> tuple[int, str]:
 def run(arguments: list[str]) -> int:
     """Return the exit status of the command, as the interpreter would make it."""
     try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         return cli.main(arguments)
     except SystemExit as end:
         return end.code
+    except KeyboardInterrupt:  # before main has begun
+        print("segan-enhance: interrupted", file=sys.stderr)
+        return 130
 
 
 def verdict(code: int, said: str, out: Path, whole: Path) -> str:

@@ -88,7 +88,9 @@ def spoil(tree, rng: random.Random) -> None:
 
 def keys(node) -> list:
     """Return the keys of a dict, the places of a list, nothing of anything else."""
-    return list(node) if isinstance(node, dict) else list(range(len(node))) * isinstance(node, list)
+    if isinstance(node, list):
+        return list(range(len(node)))
+    return list(node) if isinstance(node, dict) else []
 
 
 def seeds() -> list[bytes]:
