@@ -23,9 +23,8 @@ const main = async (model, channels) => {
   const inputs = session.inputMetadata.filter(({ name }) => name !== "noisy");
   let state = inputs.map(({ name, shape }) => [name, zeros(channels, ...shape.slice(1))]);
   const early = inputs.find(({ name }) => name === "heard").shape[1]; // samples before the sound
-  const size = 2 * channels * HOP;
+  const size = 2 * channels * HOP; // bytes
   const place = (i) => (i % channels) * HOP + Math.floor(i / channels); // of interleaved sample i
-
   const step = async (bytes) => {
     const noisy = zeros(channels, HOP);
     noisy.data.forEach((_, i) => (noisy.data[place(i)] = bytes.readInt16LE(2 * i) / 32768));

@@ -1,6 +1,9 @@
 """The examples run, and the sounds beside them are what their table says."""
 
+import os
 import runpy
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,7 +66,7 @@ def test_help(run, capsys, name):
     assert "usage:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("name", [*SMALLEST, "stream.js"])
 def test_the_smallest_programs_are_under_sixty_lines(name):
     assert len((EGS / name).read_text(encoding="utf-8").splitlines()) < 60
 
@@ -71,9 +74,9 @@ def test_the_smallest_programs_are_under_sixty_lines(name):
 def test_every_example_is_in_the_table():
     table = (EGS / "README.md").read_text(encoding="utf-8")
     rows = [line for line in table.splitlines() if line.startswith("| `")]
-    files = [path for path in EGS.rglob("*") if path.suffix in (".py", ".wav", ".flac")]
+    files = [path for path in EGS.rglob("*") if path.suffix in (".py", ".js", ".wav", ".flac")]
     missing = [p for p in files if not any(p.relative_to(EGS).as_posix()[7:] in r for r in rows)]
-    assert len(files) == 15
+    assert len(files) == 16
     assert not missing
 
 
@@ -195,6 +198,47 @@ def test_train_on_folder_exports_what_enhances(run, tmp_path):
     enhancer = load(tmp_path / "w" / "run" / "generator.safetensors", "cpu")
     wave = noise(0.5, 16000).T
     assert enhancer(wave, 16000).shape == wave.shape
+
+
+def node_modules(runtime):
+    """Return the folder in which node finds an npm package, None where it finds none."""
+    if not (node := shutil.which("node")):
+        return None
+    asked = [node, "-p", f"require.resolve('{runtime}')"]
+    found = subprocess.run(asked, cwd=EGS, capture_output=True, text=True).stdout
+    return found.split("node_modules")[0] + "node_modules" if found else None
+
+
+def test_stream_without_python_gives_the_same_samples(tmp_path):
+    runtimes = {r: node_modules(r) for r in ("onnxruntime-node", "onnxruntime-web")}
+    if not any(runtimes.values()):
+        pytest.skip("needs node, npm install onnxruntime-node, NODE_PATH=.../node_modules")
+    from segan import export, forms
+    from segan.generator import BandGenerator
+
+    torch.manual_seed(0)
+    options = {"channels": 4, "dilations": (2,), "narrow": 2, "hidden": 8, "level": 0.1}
+    network = BandGenerator(**options, causal=True).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.leave.weights[0], std=0.2)
+    form, program = forms.Hops(network), (EGS / "stream.js").read_text(encoding="utf-8")
+    file = export.onnx_file(forms.traced(form), form, export.notes_of(form, "default"))
+    (tmp_path / "live.onnx").write_bytes(file)
+
+    for runtime, channels in ((r, c) for r, modules in runtimes.items() if modules for c in (1, 2)):
+        text = program.replace('["onnxruntime-node", "onnxruntime-web"]', f'["{runtime}"]')
+        (tmp_path / "stream.js").write_text(text, encoding="utf-8")
+        noisy = np.round(32768 * noise(0.3, 16000, channels)).clip(-32768, 32767).astype("<i2")
+        done = subprocess.run(
+            ["node", tmp_path / "stream.js", tmp_path / "live.onnx", str(channels)],
+            input=noisy.tobytes(),
+            capture_output=True,
+            env=os.environ | {"NODE_PATH": runtimes[runtime]},
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        out = np.frombuffer(done.stdout, "<i2").reshape(-1, channels)
+        clean = network(torch.from_numpy(noisy.T / np.float32(32768))[:, None])[:, 0].numpy().T
+        assert out.shape == noisy.shape and np.abs(clean - noisy / 32768).max() > 0.01
+        assert np.abs(out - 32768 * clean).max() < 1  # half a step is rounding
 
 
 # -- the ring ----------------------------------------------------------------------------------
