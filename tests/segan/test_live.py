@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_stream import Stepping, noise
 
-from segan import cli, live, stepping
+from segan import cli, live
 from segan.stream import Streamer
 
 FINE = SimpleNamespace(input_overflow=False, output_underflow=False)
@@ -181,7 +181,7 @@ def run(monkeypatch, capsys):
 
     def run(library, *arguments, network=None, pressed=None):
         monkeypatch.setitem(sys.modules, "sounddevice", library)
-        monkeypatch.setattr(stepping, "stepper", lambda *_: network or Stepping())
+        monkeypatch.setattr(cli, "_stepper", lambda _: network or Stepping())
         if pressed:
             monkeypatch.setattr(live, "keys", pressed)
         status = cli.main([*(arguments or ["--live"])])

@@ -12,7 +12,7 @@ import torch
 from test_stream import NETWORK, Stepping, noise, streamed
 
 from gan.checkpoint import export
-from segan import cli, pipe, stepping
+from segan import cli, pipe
 from segan.generator import BandGenerator
 from segan.stream import Streamer
 
@@ -31,7 +31,7 @@ def run(monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, data=b"", network=HALF):
-        monkeypatch.setattr(stepping, "stepper", lambda *_: network)
+        monkeypatch.setattr(cli, "_stepper", lambda _: network)
         (tmp_path / "stdin").write_bytes(data)
         with open("stdin", "rb") as source, open("stdout", "wb") as target:
             monkeypatch.setattr(sys, "stdin", source)
@@ -109,7 +109,7 @@ def test_a_wav_that_ends_too_soon_is_used_and_named(run):
         ("-", b"OggS" * 20, "standard input: no WAV"),
         ("- x y", b"", "--stream: 3 files; one INPUT and one OUTPUT"),
         ("none.wav", b"", "none.wav: no such file"),
-        ("--raw 100:1:s16le -", b"", "standard input: rate 100: whole Hz from 1000"),
+        ("--raw 900000:1:s16le -", b"", "standard input: rate 900000: whole Hz from 1000"),
         ("--raw 16000:1:f32le -", b"\xff" * 40, "standard input: not finite at sample 0"),
         ("--raw 16000:1:f64le -", b"\x7e" * 40, "standard input: not finite at sample 0"),
         ("- no/such/folder.wav", wav(noise(1, 9)), "no/such/folder.wav: no such file"),
