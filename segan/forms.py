@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from segan.spectral import SpectralGenerator, compress_parts
+from segan.spectral import SpectralGenerator, averaged, compress_parts
 
 # Shapes below: C channels, T samples, N frames, K = window // 2 + 1 bins.
 
@@ -32,13 +32,17 @@ class Whole(nn.Module):
 
     def forward(self, noisy: Tensor) -> tuple[Tensor]:
         """Return the clean wave."""
+        return (averaged(self.wave, noisy, self.network.hop, self.network.shifts),)
+
+    def wave(self, noisy: Tensor) -> Tensor:
+        """Return the clean wave from a single grid of frames."""
         network, lap = self.network, self.network.window - self.network.hop
         length = noisy.shape[1]
         end = lap + (length + network.window - 1) // network.hop * network.hop
         wave = F.pad(noisy, (lap, 2 * network.window))[:, :end]  # a cut, whatever the length
         clean = self.clean(network.analysis_step(wave))
         wave, _ = network.synthesis_step(clean, torch.zeros_like(wave[:, :lap]))
-        return (wave[:, lap : lap + length],)
+        return wave[:, lap : lap + length]
 
     def clean(self, spectrum: Tensor) -> Tensor:
         """Return the clean spectrum, real and imaginary parts. ``(C, 2, K, N) -> (C, 2, K, N)``."""

@@ -197,7 +197,7 @@ class BandGenerator(SpectralGenerator):
         hidden: width of that layer.
         bands: counts of bands and their widths in bins, from bin 1 upwards; bin 0 follows bin 1.
         causal: no look-ahead but the window's, 32 ms.
-        window, hop, power, level, rate: see ``SpectralGenerator``.
+        window, hop, power, level, rate, shifts: see ``SpectralGenerator``.
     """
 
     def __init__(
@@ -213,11 +213,12 @@ class BandGenerator(SpectralGenerator):
         power: float = 0.3,
         level: float = 2.0,
         rate: int = 16000,
+        shifts: int = 1,
     ):
         if sum(count * width for count, width in bands) != window // 2:
             raise ValueError(f"bands {bands}: they must hold {window // 2} bins, window // 2")
         reach = sum(dilations) * (2 if causal else 1)
-        super().__init__(reach, window, hop, power, level, rate, causal)
+        super().__init__(reach, window, hop, power, level, rate, causal, shifts)
         self.enter = Split(3, channels, bands)
         count = sum(count for count, _ in bands)
         self.blocks = nn.Sequential()

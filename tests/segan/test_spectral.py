@@ -4,10 +4,14 @@ import pytest
 import torch
 
 from gan import checkpoint
+from segan.forms import Whole
 from segan.generator import KINDS, BandGenerator
 
 SMALL = {"channels": 8, "dilations": (1, 3), "narrow": 2, "hidden": 16, "level": 0.2}
 BOTH = pytest.mark.parametrize("causal", [False, True])
+KINDS_OF_CONTEXT = pytest.mark.parametrize(
+    "options", [{}, {"causal": True}, {"shifts": 2}], ids=str
+)
 
 
 def trained(seed=0, **options):
@@ -42,9 +46,9 @@ def test_silence_stays_silence(causal):
     assert trained(causal=causal)(torch.zeros(1, 1, 4000)).abs().max() == 0
 
 
-@BOTH
-def test_context_is_all_that_an_output_depends_on(causal):
-    network = trained(causal=causal)
+@KINDS_OF_CONTEXT
+def test_context_is_all_that_an_output_depends_on(options):
+    network = trained(**options)
     middle = 40 * network.hop
     wave = torch.randn(1, 1, 2 * middle)
     reference = network(wave)
@@ -56,9 +60,9 @@ def test_context_is_all_that_an_output_depends_on(causal):
     assert (network(near)[..., middle] - reference[..., middle]).abs() > 1e-6
 
 
-@BOTH
-def test_a_chunk_with_its_context_equals_the_whole(causal):
-    network = trained(causal=causal)
+@KINDS_OF_CONTEXT
+def test_a_chunk_with_its_context_equals_the_whole(options):
+    network = trained(**options)
     c, hop = network.context, network.hop
     wave = torch.randn(1, 1, 2 * c + 60 * hop)
     start, end = c + 10 * hop, c + 30 * hop
@@ -136,3 +140,19 @@ def test_exported_and_loaded_it_gives_the_same_samples(tmp_path):
     config = {"_target_": "segan.generator.BandGenerator", **SMALL}
     checkpoint.export(tmp_path / "model", network, config)
     assert torch.equal(checkpoint.load_network(tmp_path / "model", KINDS)(wave), network(wave))
+
+
+def test_shifts_average_what_grids_of_frames_give():
+    once, twice = trained(), trained(shifts=2)
+    wave = torch.randn(1, 1, 3000)
+    other = once(torch.nn.functional.pad(wave, (128, 0)))[..., 128:]
+    torch.testing.assert_close(twice(wave), (once(wave) + other) / 2)
+    assert not torch.allclose(once(wave), other, atol=1e-3)
+    torch.testing.assert_close(Whole(twice)(wave[0])[0], twice(wave)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(twice.train()(wave), once.train()(wave))
+
+
+def test_shifts_that_frames_or_latency_do_not_allow_are_refused():
+    for options in ({"shifts": 3}, {"shifts": 0}, {"shifts": 8}, {"shifts": 2, "causal": True}):
+        with pytest.raises(ValueError, match=f"shifts {options['shifts']}: 1, 2 or 4"):
+            trained(**options)
