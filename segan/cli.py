@@ -243,16 +243,17 @@ def _live(arguments: argparse.Namespace) -> int:
 
 def _stepper(arguments: argparse.Namespace):
     """Return the network, loaded before the first sample is waited for."""
-    from segan import batch
+    from segan.enhance import backend_of
     from segan.stepping import stepper
 
-    options = batch.Options(
-        model=arguments.model,
-        device=arguments.device.replace("auto", "cpu"),  # a hop is too little work to be sent
-        threads=arguments.threads or 1,  # elsewhere, or shared
-        backend=arguments.backend,
-    )
-    return stepper(batch.load(options))
+    backend = backend_of(arguments.model, arguments.backend)
+    threads = arguments.threads or 1  # a hop is too little work to be shared, or sent elsewhere
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+    device = arguments.device.replace("auto", "cpu")
+    return stepper(arguments.model, device, backend, threads)
 
 
 def _enhance(jobs: list, arguments: argparse.Namespace, tally: _Tally) -> int:

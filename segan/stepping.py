@@ -66,16 +66,22 @@ class TorchStepper:
             return clean[:, 0].cpu().numpy(), state
 
 
-def stepper(model, device: str | None = "cpu") -> Stepper:
+def stepper(
+    model,
+    device: str | None = "cpu",
+    backend: str | None = None,
+    threads: int | None = None,
+) -> Stepper:
     """Return ``model`` as a ``Stepper``, itself where it is one.
 
     ``model`` is the name of embedded weights, a weights file, an ``Enhancer`` or a network in
-    torch. Raises OSError and ValueError as ``segan.load``, and ValueError where it isn't causal.
+    torch; the rest is for ``segan.load``, where something is loaded. Raises what that does, and
+    ValueError where the network isn't causal.
     """
     if isinstance(model, (str, Path)):
         from segan.enhance import load
 
-        model = load(model, device)
+        model = load(model, device, backend, threads)
     if not isinstance(model, Stepper) and hasattr(model, "network"):  # an Enhancer
         model, device = model.network, model.device
     return model if isinstance(model, Stepper) else TorchStepper(model, device)

@@ -169,6 +169,31 @@ def test_the_loss_above_the_band_is_a_share(length):
     np.testing.assert_array_equal(upper_loss(0 * wave, 0 * wave, 1.0), np.zeros((2, length)))
 
 
+@pytest.mark.parametrize("length", [1, 257, 20000])
+@pytest.mark.parametrize("top", [1.0, 0.6890625, 0.5])
+def test_the_loss_above_the_band_is_that_of_torch(length, top):
+    def energy(wave):
+        spectrum = torch.stft(
+            torch.from_numpy(wave),
+            512,
+            256,
+            window=torch.hann_window(512),
+            pad_mode="constant",
+            return_complex=True,
+        )
+        band = spectrum[:, round(128 * top) : round(256 * top) + 1].abs().square().sum(1)
+        return nn.functional.avg_pool1d(band, 5, 1, 2, count_include_pad=False)
+
+    wave = noise(2, length)
+    enhanced = wave * np.linspace(0.2, 1.1, length, dtype=np.float32)
+    frames = 1 - (energy(enhanced) / energy(wave)).clamp_max(1).sqrt()
+    reference = nn.functional.interpolate(
+        frames[None], 256 * (frames.shape[1] - 1) + 1, mode="linear", align_corners=True
+    )
+    reference = nn.functional.pad(reference, (0, 255), mode="replicate")[0, :, :length].numpy()
+    np.testing.assert_allclose(upper_loss(wave, enhanced, top), reference, atol=1e-6)
+
+
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_share_of_the_original_is_kept(rate):
     wave, silence = noise(rate), Enhancer(Network(torch.zeros_like))
