@@ -301,7 +301,7 @@ def _destination(
 
 
 def _check_free(job: Job, target: Path | None, force: bool) -> None:
-    if target is None or not os.path.lexists(target):
+    if target is None or not _is_there(target):
         return
     if not target.exists():
         raise ValueError(f"{target}: a link that leads nowhere; remove it or choose another -o")
@@ -311,6 +311,15 @@ def _check_free(job: Job, target: Path | None, force: bool) -> None:
         raise FileExistsError(f"{target}: exists; --force overwrites it, -o goes elsewhere")
     if not target.is_file():
         raise ValueError(f"{target}: not a regular file; choose another -o")
+
+
+def _is_there(target: Path) -> bool:
+    """Return whether something lies there, a link to nowhere too. OSError for a name too long."""
+    try:
+        os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 @contextmanager
