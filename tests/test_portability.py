@@ -17,7 +17,15 @@ POSIX_NAMES = {
     | {"alarm", "pause", "pthread_sigmask", "setitimer", "sigwait"},
 }
 TEXT = {"open", "read_text", "write_text"}
-OPENERS = {"tarfile", "Image", "sf", "soundfile", "fsspec", "zipfile"}  # whose open is of no text
+OPENERS = {"os", "tarfile", "Image", "sf", "soundfile", "fsspec", "zipfile"}  # not of text
+    "os",
+    "tarfile",
+    "Image",
+    "sf",
+    "soundfile",
+    "fsspec",
+    "zipfile",
+}  # whose open is of no text
 
 
 def parents(tree):
@@ -33,13 +41,18 @@ def inside(node, around, kinds):
 
 
 def system_modules(source):
-    """Yield modules of one system that are imported where nothing catches that they are missing."""
+    """Yield modules of one system that are imported where nothing catches that they are missing.
+
+    In a function they may be where the module asks ``os.name``.
+    """
+    asks = "os.name" in source
     tree = ast.parse(source)
     around = parents(tree)
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names = [node.module] if isinstance(node, ast.ImportFrom) else names
-        if set(names) & POSIX_MODULES and not any(inside(node, around, ast.Try)):
+        kinds = (ast.Try, ast.FunctionDef) if asks else ast.Try
+        if set(names) & POSIX_MODULES and not any(inside(node, around, kinds)):
             yield f"line {node.lineno}: {names}"
 
 
@@ -74,7 +87,8 @@ def says_how(call):
     own = isinstance(call.func, ast.Name) and call.func.id != "open"
     strings = [node.value for one in call.args for node in ast.walk(one) if is_text(node)]
     modes = [one for one in strings if re.fullmatch(r"[rwxab+]+", one) and "b" in one]
-    return own or modes or any(keyword.arg == "encoding" for keyword in call.keywords)
+    told = [one for one in call.args[1:2] if not is_text(one)]  # by whoever calls the function
+    return own or modes or told or any(keyword.arg == "encoding" for keyword in call.keywords)
 
 
 def is_text(node):

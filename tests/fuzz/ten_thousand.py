@@ -127,6 +127,8 @@ def work(folder: Path) -> None:
 
 def one(main, source: Path, out: Path) -> dict:
     """Return what came of a file: its status, its lines and what is wrong with them."""
+    from segan import journal
+
     out.mkdir(exist_ok=True)
     said = io.StringIO()
     try:
@@ -135,7 +137,7 @@ def one(main, source: Path, out: Path) -> dict:
     except BaseException as error:
         return {"status": -1, "lines": [], "wrong": f"raised {error!r}"}
     lines = [line for line in said.getvalue().splitlines() if " file" not in line[:25]]
-    left = sorted(out.iterdir())
+    left = sorted(path for path in out.iterdir() if path.name != journal.NAME)
     wrong = ""
     if status == 0:
         wrong = "no output" if len(left) != 1 else differs(source, left[0])
@@ -143,7 +145,7 @@ def one(main, source: Path, out: Path) -> dict:
         wrong = f"status {status}, {lines}"
     elif left:
         wrong = f"left {left}"
-    for path in left:
+    for path in out.iterdir():
         path.unlink()
     return {"status": status, "lines": lines, "wrong": str(wrong)}
 
