@@ -18,14 +18,6 @@ POSIX_NAMES = {
 }
 TEXT = {"open", "read_text", "write_text"}
 OPENERS = {"os", "tarfile", "Image", "sf", "soundfile", "fsspec", "zipfile"}  # not of text
-    "os",
-    "tarfile",
-    "Image",
-    "sf",
-    "soundfile",
-    "fsspec",
-    "zipfile",
-}  # whose open is of no text
 
 
 def parents(tree):
