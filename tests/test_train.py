@@ -32,11 +32,6 @@ TINY = {
         "+game.discriminator.channels=[2,3]",
     ],
     "quality_start": ["game.generator.channels=8", "game.generator.dilations=[1,2]"],
-    "quality": [
-        "game.generator.channels=8",
-        "game.generator.dilations=[1,2]",
-        "+game.discriminator.channels=[2,3]",
-    ],
     "streaming": ["+game.generator.channels=8", "+game.generator.dilations=[1,2]"],
 }
 SHORT = ["trainer.steps=2", "trainer.epochs=null", "trainer.batch_size=2", "trainer.device=cpu"]
