@@ -70,13 +70,14 @@ def stepper(
     model,
     device: str | None = "cpu",
     backend: str | None = None,
-    threads: int | None = None,
+    threads: int | None = 1,
 ) -> Stepper:
     """Return ``model`` as a ``Stepper``, itself where it is one.
 
     ``model`` is the name of embedded weights, a weights file, an ``Enhancer`` or a network in
-    torch; the rest is for ``segan.load``, where something is loaded. Raises what that does, and
-    ValueError where the network isn't causal.
+    torch; the rest is for ``segan.load``, where something is loaded. A hop is too little work for
+    more than one of ``threads``, which are ONNX Runtime's. Raises what that does, and ValueError
+    where the network isn't causal.
     """
     if isinstance(model, (str, Path)):
         from segan.enhance import load
