@@ -244,11 +244,12 @@ def check_beginning(path: str | Path) -> None:
         raise ValueError(f"no model file (not a regular one); {REMEDY}")
     with open(path, "rb") as file:
         first = file.read(8)
-    if first[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    large = len(first) == 8 and int.from_bytes(first, "little") > HEADER
+    if large and first[:2] in (b"PK", *(bytes([0x80, protocol]) for protocol in range(2, 6))):
         raise ValueError(f"no model file (a pickle or archive; nothing in it was run); {REMEDY}")
     if status.st_size > HEADER + 8 * WEIGHTS:
         raise ValueError(f"no model file ({status.st_size / 2**30:.1f} GiB); {REMEDY}")
-    if len(first) == 8 and int.from_bytes(first, "little") > HEADER:
+    if large:
         raise ValueError(f"no model file (its header would be too large); {REMEDY}")
 
 

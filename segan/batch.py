@@ -266,7 +266,7 @@ def enhance_file(
         source = job.source or stack.enter_context(_standard_input())
         sound = stack.enter_context(audio.open_audio(source, options.raw, job.name))
         form, target = _destination(sound, job, options)
-        part = stack.enter_context(_replacing(target) if target else _standard_output())
+        part = stack.enter_context(_replacing(target, job.target) if target else _standard_output())
         file = stack.enter_context(audio.Writer(part, form))
         blocks = audio.samples(sound, job.name)
         for block in enhancer.stream(blocks, form.rate, options.keep):
@@ -323,9 +323,12 @@ def _is_there(target: Path) -> bool:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target``, moved there if all goes well, removed if not."""
-    part = target.with_name(f"{_part_stem(target)}-{secrets.token_hex(6)}.part")
+def _replacing(target: Path, planned: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``, moved there if all goes well, removed if not.
+
+    It is named after the job's ``planned`` target, from which a conversion may differ.
+    """
+    part = target.with_name(f"{_part_stem(planned)}-{secrets.token_hex(6)}.part")
     try:
         _create(part)
         yield part
@@ -336,7 +339,7 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 
 def _part_stem(target: Path) -> str:
-    return f".segan-{hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:8]}"
+    return f".segan-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}"
 
 
 def remove_parts(job: Job) -> None:

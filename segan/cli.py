@@ -31,16 +31,19 @@ examples:
 
 Read and written: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, W64, RF64, AU and whatever else
 libsndfile knows. Of a folder, files named *.enhanced.* are skipped. Standard input is read to its
-end before the work begins.
+end before the work begins, but for --stream.
 
 What goes into a folder of -o is noted there, in segan-enhance.tsv (--log: elsewhere). A batch that
 was stopped or killed goes on when the same command is given again, and tries again what failed.
 What changed since, or would be done with other settings, is named, and done with --force.
 
 exit status: 0 all done, 2 some failed (each with a line that says
-why), 130 interrupted; what was being written is then removed."""
+why), 130 interrupted; what was being written is then removed, but for --stream."""
 
 RAY = "jobs in a cluster: auto, HOST:PORT; one is started here without an ADDRESS"
+FILES = ("recursive", "list", "wav_scp", "log", "jobs", "ray")  # options for many of them
+DEVICES = ("input_device", "output_device")
+UNFIT = {"live": ("output", "force", *FILES, "raw", "stream"), "stream": (*FILES, *DEVICES)}
 MANY = 1000  # jobs from which progress is counted in files: to sum their seconds takes too long
 
 
@@ -164,12 +167,24 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     own = parser()
     arguments = own.parse_args(argv)
     live = arguments.live or arguments.list_devices
-    if arguments.stream and not arguments.input:
+    if arguments.stream and not (live or arguments.input):
         own.error("the following arguments are required: INPUT")
     if live and arguments.input:
         own.error(f"--live hears the microphone, not {arguments.input[0]}; --stream takes files")
     arguments.model = arguments.model or ("streaming" if live or arguments.stream else "default")
     return arguments
+
+
+def _check_fit(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for the first option that says nothing to the way of working chosen."""
+    live = arguments.live or arguments.list_devices
+    way = "live" if live else "stream" if arguments.stream else "files"
+    usual = parser()
+    for name in UNFIT.get(way, DEVICES):
+        if getattr(arguments, name) != usual.get_default(name):
+            option = f"--{name.replace('_', '-')}"
+            other = f"doesn't go with --{way}" if way in UNFIT else "goes with --live alone"
+            raise ValueError(f"{option} {other}; leave it out")
 
 
 def _terminate(*_) -> None:
@@ -185,6 +200,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from segan import batch
 
     try:
+        _check_fit(arguments)
         if arguments.list_devices or arguments.live:
             return _live(arguments)
         if arguments.stream:

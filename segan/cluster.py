@@ -181,17 +181,22 @@ class Actor:
     """What enhances files in a process of Ray's."""
 
     def __init__(self, options: Options):
-        self.options, self.stopped = options, False
-        self.enhancer = load(options)
+        from segan import enhance
+
+        self.options = options._replace(threads=options.threads or 1)
+        self.backend = enhance.backend_of(options.model, options.backend)
+        self.stopped = False
+        self.enhancer = load(self.options)
 
     def ready(self) -> None:
         """Return when the enhancer is loaded."""
 
     def work(self, job: Job) -> Outcome | None:
         """Return what came of a job, None where it was stopped."""
-        import torch
+        if self.backend == "torch":
+            import torch
 
-        torch.set_num_threads(self.options.threads or 1)  # counts for the thread that sets it
+            torch.set_num_threads(self.options.threads)  # counts for the thread that sets it
         try:
             return attempt(self.enhancer, job, self.options, self._stop_if_told)
         except KeyboardInterrupt:

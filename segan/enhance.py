@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from segan.audio import FASTEST, LOUDEST, SLOWEST, resampled, to_integers
+from segan.audio import FASTEST, LOUDEST, SLOWEST, WIDEST, resampled, to_integers
 from segan.stream import streamed
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Enhancer:
         seconds: length of a chunk.
 
     The same input always gives the same output: what the network draws at random is drawn anew
-    from a fixed seed for each chunk, and torch's own random state is left as it was.
+    from a fixed seed for each chunk, and torch's own random state is left as it was. Rates from
+    1000 to 1,000,000 Hz are taken, whatever the network.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Enhancer:
             wave: ``(T,)``, ``(C, T)`` or ``(B, C, T)``; each channel is enhanced by itself. Floats
                 are taken as they are (full scale 1). Integers of up to 32 bits are PCM, unsigned
                 ones centred on half their range; the result is rounded and clipped.
-            rate: sample rate in Hz.
+            rate: sample rate in whole Hz, 1000 to 1,000,000.
             keep: share of the original that is blended in, 0 to 1; see ``segan.attenuation_limit``.
 
         Raises ValueError for a wrong shape, rate or share and for samples that are not finite,
@@ -105,9 +106,14 @@ class Enhancer:
         if array.size == 0:
             return array.copy()
         wave = _to_float(array).reshape(-1, array.shape[-1])
-        blocks = (wave[:, start : start + rate] for start in range(0, wave.shape[1], rate))
-        out = np.concatenate(list(self.stream(blocks, rate, keep)), axis=1)
+        most = WIDEST // max(rate, 16000)  # rows at once
+        rows = (wave[start : start + most] for start in range(0, len(wave), most))
+        out = np.concatenate([self._rows(part, rate, keep) for part in rows])
         return _from_float(out, array.dtype).reshape(array.shape)
+
+    def _rows(self, wave: np.ndarray, rate: int, keep: float) -> np.ndarray:
+        blocks = (wave[:, start : start + rate] for start in range(0, wave.shape[1], rate))
+        return np.concatenate(list(self.stream(blocks, rate, keep)), axis=1)
 
     def stream(
         self, blocks: Iterable[np.ndarray], rate: int, keep: float = 0.0
@@ -262,8 +268,8 @@ def _sums(energy: np.ndarray) -> np.ndarray:
 
 def _check(array: np.ndarray, rate: int, keep: float) -> int:
     """Return ``rate`` as an int. Raises ValueError where the call makes no sense."""
-    if int(rate) != rate or rate < 1:
-        raise ValueError(f"rate {rate}: a whole number of Hz is needed")
+    if int(rate) != rate or not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"rate {rate}: whole Hz from {SLOWEST} to {FASTEST} are taken")
     if not 0 <= keep <= 1:
         raise ValueError(f"keep {keep}: a share from 0 to 1 is needed")
     if array.ndim not in (1, 2, 3):

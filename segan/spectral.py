@@ -87,7 +87,7 @@ class SpectralGenerator(nn.Module):
             raise ValueError(f"window {window}, hop {hop}: the window must hold 2 to 16 whole hops")
         if not (0 < power <= 1 and level > 0 and rate > 0):
             raise ValueError(f"power {power}, level {level}, rate {rate}: above 0, power at most 1")
-        if not 1 <= shifts <= 4 or hop % shifts or (causal and shifts > 1):
+        if shifts not in (1, 2, 4) or hop % shifts or (causal and shifts > 1):
             raise ValueError(f"shifts {shifts}: 1, 2 or 4, as divides hop {hop}; 1 where causal")
         self.rate, self.window, self.hop, self.power = rate, window, hop, power
         self.causal, self.shifts = causal, shifts

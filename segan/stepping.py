@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from segan.onnx_backend import OnnxNetwork
+
 
 @runtime_checkable
 class Stepper(Protocol):
@@ -35,9 +37,10 @@ class TorchStepper:
 
     Args:
         network: as ``segan.spectral.SpectralGenerator``, causal.
-        device: where it runs, as torch names it; the CPU in place of mps, which has no doubles.
+        device: where it runs, as torch names it; None and "auto" take CUDA where there is one; the
+            CPU in place of mps, which has no doubles.
 
-    Raises ValueError where the network is not causal.
+    Raises ValueError where the network is not causal and for a device that cannot be used.
     """
 
     def __init__(self, network, device="cpu"):
@@ -47,7 +50,9 @@ class TorchStepper:
                 f"{type(network).__name__}: not causal, it hears {ahead:.2g} s ahead and needs "
                 "files; a stream needs a causal model, such as streaming"
             )
-        self.device = "cpu" if str(device).startswith("mps") else device
+        from segan.torch_backend import device_of
+
+        self.device = device_of("cpu" if str(device).startswith("mps") else device)
         self.network = network.eval().to(self.device)
         self.rate, self.hop = network.rate, network.hop
         self.delay = network.window - network.hop
@@ -70,18 +75,25 @@ def stepper(
     model,
     device: str | None = "cpu",
     backend: str | None = None,
-    threads: int | None = None,
+    threads: int | None = 1,
 ) -> Stepper:
     """Return ``model`` as a ``Stepper``, itself where it is one.
 
     ``model`` is the name of embedded weights, a weights file, an ``Enhancer`` or a network in
-    torch; the rest is for ``segan.load``, where something is loaded. Raises what that does, and
-    ValueError where the network isn't causal.
+    torch; the rest is for ``segan.load``, where something is loaded. A hop is too little work for
+    more than one of ``threads``, which are ONNX Runtime's. Raises what that does, and ValueError
+    where the network isn't causal.
     """
+    name = model if isinstance(model, (str, Path)) else type(model).__name__
     if isinstance(model, (str, Path)):
         from segan.enhance import load
 
         model = load(model, device, backend, threads)
     if not isinstance(model, Stepper) and hasattr(model, "network"):  # an Enhancer
         model, device = model.network, model.device
+    if isinstance(model, OnnxNetwork):
+        raise ValueError(
+            f"{name}: whole waves only; export it with segan-export --streaming, "
+            "which takes causal networks"
+        )
     return model if isinstance(model, Stepper) else TorchStepper(model, device)

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from segan.audio import FASTEST, SLOWEST, WIDEST
 from segan.polyphase import Polyphase
 from segan.stepping import Stepper, stepper
 
 SMOOTH = 0.08  # seconds of the past over which the gain above the band is taken
 PORTION = 0.25  # seconds of four channels that are worked on at once, at most
-RATES = (1000, 768000)  # Hz, from and to
-CHANNELS = 1024  # at most, as in sound files
 
 
 class Streamer:
@@ -36,8 +35,8 @@ class Streamer:
     Args:
         model: the name of embedded weights, a weights file, an ``Enhancer`` or a network of a
             causal kind; or any ``segan.stepping.Stepper``.
-        rate: sample rate in Hz, 1000 to 768000.
-        channels: enhanced each by itself.
+        rate: sample rate in Hz, 1000 to 1,000,000.
+        channels: enhanced each by itself; up to 781, at 48 kHz 260.
         keep: share of the original that is blended in, 0 to 1.
         device: where the network runs, as torch names it.
 
@@ -57,11 +56,11 @@ class Streamer:
         keep: float = 0.0,
         device: str | None = "cpu",
     ):
-        if int(rate) != rate or not RATES[0] <= rate <= RATES[1]:
-            least, most = RATES
-            raise ValueError(f"rate {rate}: whole Hz from {least} to {most} are streamed")
-        if int(channels) != channels or not 1 <= channels <= CHANNELS:
-            raise ValueError(f"channels {channels}: a whole number from 1 to {CHANNELS} is needed")
+        if int(rate) != rate or not SLOWEST <= rate <= FASTEST:
+            raise ValueError(f"rate {rate}: whole Hz from {SLOWEST} to {FASTEST} are taken")
+        most = WIDEST // max(int(rate), 16000)
+        if int(channels) != channels or not 1 <= channels <= most:
+            raise ValueError(f"channels {channels}: 1 to {most} are taken at {rate} Hz")
         if not 0 <= keep <= 1:
             raise ValueError(f"keep {keep}: a share from 0 to 1 is needed")
         self.network = stepper(model, device)

@@ -90,6 +90,15 @@ def test_truncated_export_is_refused(exported):
         checkpoint.load_network(path, KINDS)
 
 
+@pytest.mark.parametrize("size", [640, 1408, 19280])  # whose bytes begin as pickles and archives do
+def test_a_header_of_any_length_is_no_pickle(exported, size):
+    network, path = exported
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    path.write_bytes(size.to_bytes(8, "little") + content[8:end].ljust(size) + content[end:])
+    assert torch.equal(checkpoint.load_network(path, KINDS).weight, network.weight)
+
+
 def test_a_checkpoint_cannot_run_code(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -346,6 +346,25 @@ def test_what_a_kill_left_is_done_again_and_tidied_up(run, folder, finished):
     )
 
 
+def test_what_a_kill_left_of_another_is_left_to_it(run, folder):
+    killed_at(folder, "a.wav", False), killed_at(folder, "a.flac", False)
+    batch.remove_parts(Job(Path("in/a.wav"), Path("out/a.wav"), mine=True))
+    (left,) = (folder / "out").glob("*.part")
+    assert left.name.startswith(f"{batch._part_stem(Path('out/a.flac'))}-")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3"])  # as planned, and converted
+def test_what_is_being_written_is_named_after_what_was_planned(tmp_path, suffix):
+    planned = tmp_path / f"a{suffix}"
+    with batch._replacing(tmp_path / "a.wav", planned) as part:
+        batch.remove_parts(Job(Path("in/a.flac"), tmp_path / "a.flac"))
+        assert part.exists()
+        batch.remove_parts(Job(Path("in") / planned.name, planned))
+        assert not part.exists()
+        part.touch()
+    assert names(tmp_path) == ["a.wav"]
+
+
 def test_what_was_there_before_a_kill_is_not_replaced(run, folder):
     (folder / "out").mkdir()
     (folder / "out/a.wav").write_text("precious")

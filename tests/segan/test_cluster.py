@@ -174,6 +174,17 @@ def test_an_actor_stops_where_it_is_told(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.wav"]
 
 
+@pytest.mark.parametrize(("threads", "each"), [(None, 1), (3, 3)])
+@pytest.mark.parametrize("model", ["default", "mine.onnx"])
+def test_an_actor_takes_the_threads_that_it_asked_for(monkeypatch, model, threads, each):
+    asked, torchs = [], []
+    monkeypatch.setattr("segan.enhance.load", lambda *given: asked.append(given[-1]))
+    monkeypatch.setattr("torch.set_num_threads", torchs.append)
+    monkeypatch.setattr(cluster, "attempt", lambda *_: None)
+    cluster.Actor(Options(model=model, threads=threads)).work(Job(Path("a.wav"), Path("b.wav")))
+    assert asked == [each] and set(torchs) == ({each} if model == "default" else set())
+
+
 class SlowEnhancer:
     def stream(self, blocks, rate, keep):
         yield from blocks

@@ -234,6 +234,8 @@ def test_no_samples_in_none_out():
     ("wave", "rate", "keywords", "error", "complaint"),
     [
         (noise(9), 0, {}, ValueError, "rate 0"),
+        (noise(9), 999, {}, ValueError, "rate 999: whole Hz from 1000 to 1000000 are taken"),
+        (noise(9), 1_000_001, {}, ValueError, "rate 1000001"),
         (noise(9), 44100.5, {}, ValueError, "rate 44100.5"),
         (noise(9), 16000, {"keep": 2}, ValueError, "keep 2"),
         (noise(1, 1, 1, 9), 16000, {}, ValueError, "is needed"),

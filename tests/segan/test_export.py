@@ -243,6 +243,17 @@ def test_the_embedded_files_are_the_embedded_weights(weights, name):
     np.testing.assert_allclose(out, segan.load(weights.stem, "cpu")(wave, rate), atol=1e-4)
 
 
+def test_whole_waves_are_not_streamed(made, capsys, tmp_path):
+    with pytest.raises(ValueError, match=r"whole\.onnx: whole waves only; export it .*--streaming"):
+        segan.Streamer(made.whole)
+    with pytest.raises(ValueError, match=r"OnnxNetwork: whole waves only"):
+        segan.Streamer(segan.load(made.whole).network)
+    audio.write(tmp_path / "x.wav", noise(1, 100), 16000)
+    command = ["--stream", str(tmp_path / "x.wav"), str(tmp_path / "y.wav"), "--model"]
+    assert cli.main([*command, str(made.whole)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "y.wav").exists()
+
+
 def test_the_command_never_imports_torch(made, tmp_path):
     wave = noise(2, 30000)
     audio.write(tmp_path / "x.wav", wave, 44100)

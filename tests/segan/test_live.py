@@ -280,6 +280,22 @@ def test_live_takes_no_files(run, capsys):
     assert "--live hears the microphone, not x.wav" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--output x", "--force", "--raw 16000:1:s16le", "--stream", "--jobs 2", "--list x", "--log x"],
+)
+@pytest.mark.parametrize("way", ["--live", "--list-devices"])
+def test_an_option_for_files_does_not_go_with_it(run, way, option):
+    name = option.split()[0]
+    line = f"segan-enhance: {name} doesn't go with --live; leave it out"
+    assert run(Library(), way, *option.split()) == (2, "", [line])
+
+
+def test_devices_go_with_it_alone(run):
+    line = "segan-enhance: --input-device goes with --live alone; leave it out"
+    assert run(Library(), "x.wav", "--input-device", "2") == (2, "", [line])
+
+
 def test_without_the_library_its_extra_is_named(run):
     status, _, lines = run(None)
     assert status == 2

@@ -53,6 +53,24 @@ def test_a_wav_comes_out_as_one(run, arguments, rate):
     np.testing.assert_allclose(got.T, streamed(Streamer(NETWORK, rate, 2), wave), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--recursive",
+        "--list x",
+        "--wav-scp x",
+        "--log x",
+        "--jobs 2",
+        "--ray auto",
+        "--input-device x",
+    ],
+)
+def test_an_option_for_files_does_not_go_with_a_stream(run, option):
+    status, out, lines = run("x.wav", "y.wav", *option.split())
+    line = f"{option.split()[0]} doesn't go with --stream; leave it out"
+    assert (status, out, lines) == (2, b"", [line])
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "ULAW"])
 def test_the_encoding_stays(run, subtype):
     data = wav(noise(1, 3001), 8000, subtype)

@@ -6,6 +6,7 @@ import torch
 from gan import checkpoint
 from segan.forms import Whole
 from segan.generator import KINDS, BandGenerator
+from segan.spectral import SpectralGenerator
 
 SMALL = {"channels": 8, "dilations": (1, 3), "narrow": 2, "hidden": 16, "level": 0.2}
 BOTH = pytest.mark.parametrize("causal", [False, True])
@@ -156,3 +157,5 @@ def test_shifts_that_frames_or_latency_do_not_allow_are_refused():
     for options in ({"shifts": 3}, {"shifts": 0}, {"shifts": 8}, {"shifts": 2, "causal": True}):
         with pytest.raises(ValueError, match=f"shifts {options['shifts']}: 1, 2 or 4"):
             trained(**options)
+    with pytest.raises(ValueError, match="shifts 3: 1, 2 or 4"):  # though it divides the hop
+        SpectralGenerator(0, 384, 192, 0.3, 1.0, 16000, shifts=3)

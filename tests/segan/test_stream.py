@@ -301,13 +301,27 @@ def test_an_enhancer_lends_its_network():
     )
 
 
+def test_a_batch_may_have_more_waves_than_a_stream_has_channels():
+    wave, enhancer = noise(800, 1, 40), Enhancer(NETWORK)
+    np.testing.assert_allclose(
+        enhancer(wave, 16000)[::799], enhancer(wave[::799], 16000), atol=1e-6
+    )
+
+
+def test_a_device_is_named_as_for_files():
+    assert Streamer(NETWORK, device="auto").network.device.type in ("cpu", "cuda")
+    with pytest.raises(ValueError, match=r"device toaster: .* cpu always does"):
+        Streamer(NETWORK, device="toaster")
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ({"rate": 300}, "rate 300: whole Hz from 1000"),
         ({"rate": 16000.5}, "rate 16000.5"),
         ({"channels": 0}, "channels 0"),
-        ({"channels": 65535}, "channels 65535: .* to 1024"),
+        ({"channels": 65535}, "channels 65535: 1 to 781 are taken at 16000 Hz"),
+        ({"channels": 261, "rate": 48000}, "channels 261: 1 to 260 are taken at 48000 Hz"),
         ({"keep": 1.5}, "keep 1.5"),
         ({"model": MaskGenerator(4, (1,))}, "MaskGenerator: not causal, it hears .* s ahead"),
     ],
