@@ -390,6 +390,7 @@ def test_an_interrupt_leaves_nothing_behind(model, tmp_path, jobs):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs the resource module")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(model, tmp_path):
     for name, seconds in (("short.flac", 10), ("long.flac", 240)):
         with audio.Writer(
