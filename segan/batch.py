@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import soundfile as sf
 
 from segan import audio, filenames
+from segan.filenames import shown
 
 if TYPE_CHECKING:
     from segan.enhance import Enhancer
@@ -437,11 +438,6 @@ def describe(error: BaseException, name: str = "") -> str:
     elif not isinstance(error, (OSError, ValueError)):  # not ours, and sometimes long
         line = line.splitlines()[0]
     return shown(line if name in line else f"{name}: {line}")
-
-
-def shown(text: str) -> str:
-    """Return ``text`` with what a terminal would obey or not show as its escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def in_turn(

@@ -416,11 +416,11 @@ class _Tally:
 
     def summary(self, taken: float) -> str:
         """Return the sum as one line."""
-        from segan import batch
+        from segan import filenames
 
         total = self.done + self.before + self.failed
         alone = total == self.done == 1 and self.target
-        where = f" -> {batch.shown(str(self.target))}" if alone else ""
+        where = f" -> {filenames.shown(str(self.target))}" if alone else ""
         before = f", {self.before} done before" if self.before else ""
         speed = f", real-time factor {taken / self.seconds:.3g}" if self.seconds else ""
         files = f"{total} file{'s' * (total != 1)}{where}{before}, {self.failed} failed"

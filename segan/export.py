@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,8 @@ from gan.outputs import Refusal, require, run
 if TYPE_CHECKING:
     import numpy as np
 
+    from segan.export_check import Runner
     from segan.spectral import SpectralGenerator
-
-    Runner = Callable[[list[np.ndarray]], list[np.ndarray]]  # inputs, outputs, each in order
 
 DESCRIPTION = """\
 Write a network as a file that other programs run: ONNX, for ONNX Runtime on servers, phones and in

@@ -30,6 +30,15 @@ def _code(character: str) -> str:
     return f"%{ord(character):02X}"
 
 
+def shown(text: str) -> str:
+    r"""Return ``text`` on one line: what a terminal would obey or not show as its escape.
+
+    >>> shown("a\tb")
+    'a\\tb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def fault(path: PurePath, windows: bool = os.name == "nt") -> str | None:
     """Return why Windows cannot have a file there, None where it can and on other systems.
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from segan import enhance
 from segan.batch import Job, Options, Outcome
+from segan.filenames import shown
 
 NAME = "segan-enhance.tsv"  # what it is called in a folder of outputs
 COLUMNS = (
@@ -161,7 +162,7 @@ class Journal:
     ) -> None:
         places = (os.path.abspath(source), os.path.abspath(target))
         cells = (*places, status, seconds, rate, channels, elapsed, before, after, self.settings)
-        line = "\t".join(plain(str(cell)) for cell in (*cells, message)) + "\n"
+        line = "\t".join(shown(str(cell)) for cell in (*cells, message)) + "\n"
         content = line.encode()
         try:
             whole = self.file.write(content) == len(content)
@@ -174,7 +175,7 @@ class Journal:
 def settings(options: Options) -> str:
     """Return what results depend on: the model's weights and the options that change samples."""
     raw = ":".join(map(str, options.raw)) if options.raw else "no"
-    return plain(f"model={_model(options)} keep={options.keep!r} raw={raw}")
+    return shown(f"model={_model(options)} keep={options.keep!r} raw={raw}")
 
 
 def _model(options: Options) -> str:
@@ -207,31 +208,16 @@ def stamp(path: str | Path) -> str:
     return f"{status.st_size}@{status.st_mtime_ns // 1000}"
 
 
-def plain(text: str) -> str:
-    r"""Return ``text`` on one line, without tabs and in valid UTF-8, for a cell.
-
-    >>> plain("a\tb")
-    'a\\x09b'
-    """
-    text = "".join(c if c.isprintable() or c == " " else _code(c) for c in text)
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _code(character: str) -> str:
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
-
-
 def _key(source: str | Path, target: str | Path) -> str:
     """Return what a line is found by: its source, and its target up to the suffix."""
     paths = (os.path.abspath(source), os.path.splitext(os.path.abspath(target))[0])
-    return "\t".join(map(plain, paths))
+    return "\t".join(map(shown, paths))
 
 
 def _result(row: Row, job: Job) -> Path | None:
     """Return the file that a job was done into, None where the line or the file says it was not."""
     converted = row.status == "converted"
-    if row.status not in DONE or not (converted or row.suffix == plain(job.target.suffix)):
+    if row.status not in DONE or not (converted or row.suffix == shown(job.target.suffix)):
         return None
     target = job.target.with_suffix(row.suffix) if converted else job.target
     return target if target.exists() else None

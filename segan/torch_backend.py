@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-ROWS = 4  # channels that the network is given at once
+from segan.onnx_backend import ROWS
 
 
 class TorchNetwork:

@@ -174,6 +174,7 @@ def finish(killed, whole):
 
 
 @FORKS
+@pytest.mark.slow
 def test_killed_at_20_random_moments_it_ends_with_the_same_weights(tmp_path):
     endings = elsewhere(kill_at_random_moments, tmp_path / "killed", 20)
     assert endings == [-signal.SIGKILL] * 20

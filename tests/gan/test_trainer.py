@@ -352,6 +352,7 @@ def train_in_a_group(folder):
 
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_signal_to_the_whole_group_spares_the_workers_until_all_is_saved(tmp_path, number):
     process = multiprocessing.get_context("spawn").Process(target=train_in_a_group, args=[tmp_path])
     process.start()

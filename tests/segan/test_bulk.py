@@ -13,33 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
 
-from segan import audio, batch, cli, enhance, journal, kaldi, lists
+from segan import audio, batch, cli, journal, kaldi, lists
 from segan.batch import Job, Options, Outcome
-from segan.enhance import Enhancer
-
-
-class Halving(nn.Module):
-    rate, hop, context = 16000, 64, 64
-
-    def forward(self, noisy):
-        return noisy / 2
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run the command in ``tmp_path`` with a network that halves; give its status and its lines."""
-    monkeypatch.setattr(enhance, "load", lambda *_: Enhancer(Halving(), seconds=1))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert captured.out == "" and "Traceback" not in captured.err
-        return status, captured.err.replace("segan-enhance: ", "").splitlines()
-
-    return run
 
 
 def sound(path, seed=0, length=1600):

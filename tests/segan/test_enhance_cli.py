@@ -10,34 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from torch import nn
 
 from gan.checkpoint import export
-from segan import audio, cli, enhance, journal
-from segan.enhance import Enhancer
+from segan import audio, cli, journal
 from segan.generator import MaskGenerator
-
-
-class Halving(nn.Module):
-    rate, hop, context = 16000, 64, 64
-
-    def forward(self, noisy):
-        return noisy / 2
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run the command in ``tmp_path`` with a network that halves; give its status and its lines."""
-    monkeypatch.setattr(enhance, "load", lambda *_: Enhancer(Halving(), seconds=1))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert captured.out == "" and "Traceback" not in captured.err
-        return status, captured.err.replace("segan-enhance: ", "").splitlines()
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -414,6 +390,7 @@ def test_an_interrupt_leaves_nothing_behind(model, tmp_path, jobs):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs the resource module")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(model, tmp_path):
     for name, seconds in (("short.flac", 10), ("long.flac", 240)):
         with audio.Writer(

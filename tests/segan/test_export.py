@@ -77,6 +77,15 @@ def test_whole_waves_of_any_length_are_those_of_the_network(made, kind):
         np.testing.assert_allclose(clean, expected(made.network, wave), rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("shifts", [2])
+def test_shifted_grids_leave_the_package_too(shifts):
+    network, wave = trained(causal=False, shifts=shifts), noise(2, 700)
+    form = forms.Whole(network)
+    content = export.onnx_file(forms.traced(form), form, export.notes_of(form, "shifted"))
+    run = export.onnx_runner(content)
+    np.testing.assert_allclose(run([wave])[0], expected(network, wave), rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("kind", ["silence", "tone", "constant", "click"])
 def test_rounding_is_not_heard_where_the_spectrum_is_as_good_as_empty(made, kind):
     time = np.arange(8000, dtype=np.float32)

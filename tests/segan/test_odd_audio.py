@@ -8,7 +8,6 @@ import warnings
 import make_odd_audio
 import numpy as np
 import pytest
-from torch import nn
 
 from segan import audio, cli, enhance, journal
 from segan.enhance import Enhancer
@@ -16,17 +15,10 @@ from segan.enhance import Enhancer
 KINDS = {kind.__name__: kind for kind in make_odd_audio.KINDS}
 
 
-class Halving(nn.Module):
-    rate, hop, context = 16000, 64, 64
-
-    def forward(self, noisy):
-        return noisy / 2
-
-
 @pytest.fixture
-def run(monkeypatch, capfd, tmp_path):
+def run(monkeypatch, capfd, tmp_path, halving):
     """Enhance one file into ``out`` by a network that halves; give the status and the lines."""
-    enhancer = Enhancer(Halving())
+    enhancer = Enhancer(halving)
     monkeypatch.setattr(enhance, "load", lambda *_: enhancer)
 
     def run(path, *options):
@@ -247,8 +239,8 @@ def test_what_no_wav_holds_becomes_rf64():
         form._replace(container="AIFF").holding(2**31)
 
 
-def test_many_channels_and_high_rates_are_taken_in_shorter_chunks():
-    enhancer = Enhancer(Halving())
+def test_many_channels_and_high_rates_are_taken_in_shorter_chunks(halving):
+    enhancer = Enhancer(halving)
     assert enhancer._size(2, 48000) == enhancer.size
     for channels, rate in ((64, 192_000), (256, 48_000), (12, 1_000_000), (700, 8000)):
         size = enhancer._size(channels, rate) / 16000 * max(rate, 16000) * channels
