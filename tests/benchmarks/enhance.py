@@ -1,4 +1,4 @@
-"""How fast enhancement is: the default against SEGAN, SEGAN+ and the Wiener filter, in one run.
+"""How fast enhancement is: the models against SEGAN, SEGAN+ and the Wiener filter, in one run.
 
     python tests/benchmarks/enhance.py [--seconds 60] [--rounds 3]
 
@@ -23,7 +23,7 @@ def systems():
         "SEGAN": segan.Enhancer(paper.Generator()),
         "SEGAN+": segan.Enhancer(paper.GeneratorPlus()),
         "Wiener": wiener,
-        "default": segan.load("default", device="cpu"),
+        **{name: segan.load(name, device="cpu") for name in ("default", "quality", "streaming")},
     }
 
 
