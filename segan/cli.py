@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DB",
         help="noise falls by DB at most (default inf)",
     )
-    add("--model", metavar="FILE", help="default, quality, streaming, wiener; or .safetensors, .onnx")
+    add("--model", metavar="FILE", help="default, quality, streaming, wiener, or a file")
     add("--backend", choices=["torch", "onnx"], help="onnx starts faster and needs no torch")
     add("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto (default): cuda if present")
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
