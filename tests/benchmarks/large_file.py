@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 
+import segan  # noqa: F401, before tests/, where a folder has its name
+
 sys.path.insert(1, str(Path(__file__).parents[1]))  # of make_odd_audio
 import make_odd_audio
 

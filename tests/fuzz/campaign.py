@@ -12,6 +12,8 @@ from pathlib import Path
 
 import atheris
 
+import segan  # noqa: F401, before tests/, where a folder has its name
+
 sys.path.insert(1, str(Path(__file__).parents[1]))  # of make_odd_audio
 
 BUCKETS = 4096

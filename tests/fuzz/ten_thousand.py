@@ -26,6 +26,8 @@ import time
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import segan  # noqa: F401, before tests/, where a folder has its name
+
 sys.path.insert(1, str(Path(__file__).parents[1]))  # of make_odd_audio
 
 SECONDS = 10.0
