@@ -193,11 +193,12 @@ def test_raw_samples_are_not_believed_either(text):
 def test_decoders_print_nothing_of_their_own(tmp_path):
     files = dict(make_odd_audio.formats())
     (tmp_path / "x.mp3").write_bytes(files["format_mp3_mpeg_layer_iii.mp3"][:300])
+    (tmp_path / "y.mp3").write_bytes(b"RIFF")
     damaged = files["format_sds_pcm_16.sds"]
     (tmp_path / "x.sds").write_bytes(damaged[:200] + b"x" + damaged[201:])
     code = (
         "import os\nfrom segan import audio\nprint('own', flush=True)\n"
-        "for name in ('x.mp3', 'x.sds'):\n"
+        "for name in ('x.mp3', 'y.mp3', 'x.sds'):\n"
         "    try: audio.read(name)\n"
         "    except ValueError: pass\n"
         "os.write(2, b'words')"
