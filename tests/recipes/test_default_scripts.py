@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from segan.generator import BandGenerator
+from gan.checkpoint import export, load_network
+from segan.generator import KINDS, BandGenerator
 
 TINY = {"channels": 8, "narrow": 2, "hidden": 6, "dilations": [1, 2]}
 
@@ -39,3 +40,18 @@ def test_a_causal_network_begins_with_what_does_not_lie_ahead(grown, small):
     torch.testing.assert_close(taps[0][:, :, 1:], taps[1][:, :, :2])
     assert not taps[0][:, :, 0].any()
     torch.testing.assert_close(causal.blocks[1].mix.weight, small.blocks[1].mix.weight)
+
+
+def test_a_network_between_two_has_its_share_of_both(script, small, tmp_path, monkeypatch):
+    config = {"_target_": "segan.generator.BandGenerator", **TINY}
+    other = BandGenerator(**TINY)
+    for name, network in (("a", small), ("b", other)):
+        export(tmp_path / f"{name}.safetensors", network, config)
+    words = [str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), "0.25"]
+    monkeypatch.setattr("sys.argv", ["average.py", *words, str(tmp_path / "c"), "shifts=2"])
+    script("default/local/average.py").main()
+    between = load_network(tmp_path / "c", KINDS)
+    assert between.shifts == 2
+    for name, weight in between.state_dict().items():
+        expected = 0.75 * small.state_dict()[name] + 0.25 * other.state_dict()[name]
+        torch.testing.assert_close(weight, expected)
