@@ -6,9 +6,11 @@ share a table. A line that was torn when the program was killed is passed over.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,6 +229,7 @@ def _open(path: Path):
     """Return the file, open for appending, with its header; a torn last line is ended."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path)
         file = path.open("a+b", buffering=0)
     except OSError as error:
         reason = f"cannot write there ({error.strerror})"
@@ -237,6 +240,17 @@ def _open(path: Path):
         file.close()
         raise
     return file
+
+
+def _make(path: Path) -> None:
+    """Make the table with its header where there is none: of several programs, one does."""
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".segan-") as folder:
+        new = Path(folder) / path.name
+        new.write_bytes(HEADER.encode())
+        with contextlib.suppress(OSError):  # another was first, or no links here: _begin does it
+            os.link(new, path)
 
 
 def _begin(file, path: Path) -> None:

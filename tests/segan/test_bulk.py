@@ -423,6 +423,24 @@ def test_names_of_any_bytes_have_one_line_each(run, tmp_path):
     assert run("in", "-o", "out")[1][-1].startswith("5 files, 5 done before")
 
 
+def test_of_several_programs_one_makes_the_table(tmp_path):
+    for number in range(50):
+        path, together = tmp_path / str(number) / "t.tsv", threading.Barrier(4)
+
+        def program(path=path, together=together):
+            together.wait()
+            with journal.Journal(path, "s"):
+                pass
+
+        threads = [threading.Thread(target=program) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert path.read_text() == journal.HEADER
+        assert os.listdir(path.parent) == [path.name]
+
+
 def test_several_programs_share_a_table(tmp_path):
     jobs = [Job(tmp_path / f"{n}.wav", tmp_path / "out" / f"{n}.wav") for n in range(200)]
 
