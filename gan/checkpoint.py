@@ -218,6 +218,22 @@ def load_network(path: str | Path, kinds: Mapping[str, Callable[..., nn.Module]]
     return network.eval()
 
 
+def config_in(path: str | Path | None, part: str | None = None) -> dict | None:
+    """Return the configuration of a file's network, or of a part of it; None without a file.
+
+    Raises:
+        OSError: where the file can't be opened.
+        ValueError: where it is no model file, or its network has no such part.
+    """
+    if path is None:
+        return None
+    with model_file(path) as file:
+        config = configuration((file.metadata() or {}).get("config", ""))
+        if part is not None and part not in config:
+            raise ValueError(f"holds a {config.get('_target_')}, which has no {part}")
+    return config if part is None else config[part]
+
+
 @contextmanager
 def model_file(path: str | Path):
     """Give a safetensors file, open; ValueErrors in the block are told of it.

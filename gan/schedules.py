@@ -100,6 +100,28 @@ class StepTail:
 
 
 @dataclass(frozen=True)
+class Stairs:
+    """1, multiplied by ``factor`` after each of ``stairs`` equal parts of ``steps`` steps.
+
+    >>> rate = Stairs(steps=600)  # StackGAN's, in epochs: halved after every 100 of 600
+    >>> rate(99), rate(100), rate(599)
+    (1.0, 0.5, 0.03125)
+    """
+
+    steps: int
+    stairs: int = 6
+    factor: float = 0.5
+
+    def __post_init__(self):
+        _check_steps("steps", self.steps)
+        _check_steps("stairs", self.stairs)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at a step."""
+        return float(self.factor ** min(step * self.stairs // self.steps, self.stairs - 1))
+
+
+@dataclass(frozen=True)
 class Cosine:
     """Half a cosine from ``start`` to ``end`` over ``steps`` steps, flat after.
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import nn
 
 from gan import checkpoint, distributed
 from gan.game import Game
@@ -43,6 +44,18 @@ def train(config: DictConfig) -> None:
             distributed.stop()
             raise
         distributed.stop()
+
+
+def called(name: str, *arguments):
+    """Return what the function of that dotted name returns: ``${call:name,...}`` in a config."""
+    try:
+        value = get_method(name)(*arguments)
+    except OSError as error:  # else OmegaConf takes it for one of its own
+        raise ValueError(str(error)) from None
+    return OmegaConf.create(value) if isinstance(value, (dict, list)) else value
+
+
+OmegaConf.register_new_resolver("call", called, use_cache=True, replace=True)
 
 
 def check_choices(config: DictConfig) -> None:
@@ -98,25 +111,41 @@ def plain(config: DictConfig) -> dict:
     return OmegaConf.to_container(config, resolve=True)
 
 
-def start_from(game, files: Mapping[str, str]) -> None:
+def start_from(network: nn.Module, files: Mapping, name: str = "") -> None:
     """Load the named networks' weights from exported files.
 
+    Args:
+        network: whose parts are named: the game, or a network of several.
+        files: ``{name: path}``, or ``{name: {name of a part: path}}``; None loads nothing.
+        name: of ``network`` in the configuration.
+
     Raises:
-        ValueError: where the game has no such network, or the file holds another one.
+        ValueError: where there is no such network, or the file holds another one.
     """
-    for name, path in files.items():
-        if path is None:
+    for own, path in files.items():
+        part, whole = getattr(network, own, None), f"{name}.{own}".lstrip(".")
+        if path is None or not any(path.values() if isinstance(path, Mapping) else [path]):
             continue
-        network = getattr(game, name, None)
-        if network is None:
-            raise ValueError(f"init.{name}: the game has no network of that name")
-        kinds = {f"{type(network).__module__}.{type(network).__qualname__}": type(network)}
-        loaded = checkpoint.load_network(path, kinds)
-        try:
-            network.load_state_dict(loaded.state_dict())
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise ValueError(f"{path}: differs from the game's {name} ({reason})") from None
+        if part is None:
+            raise ValueError(f"init.{whole}: the game has no network of that name")
+        if isinstance(path, Mapping):
+            start_from(part, path, whole)
+        else:
+            fill(part, path, whole)
+
+
+def fill(network: nn.Module, path: str, name: str) -> None:
+    """Load a file's weights into ``network``, or into those of its parts that the file has."""
+    kinds = {f"{type(m).__module__}.{type(m).__qualname__}": type(m) for m in network.modules()}
+    loaded = checkpoint.load_network(path, kinds)
+    held = {own for own, part in loaded.named_children()}
+    try:
+        missing, unexpected = network.load_state_dict(loaded.state_dict(), strict=False)
+    except RuntimeError as error:
+        missing, unexpected = [], [str(error).splitlines()[1].strip()]
+    missing = [key for key in missing if key.partition(".")[0] in held]
+    if missing or unexpected:
+        raise ValueError(f"{path}: differs from the game's {name} ({[*unexpected, *missing][0]})")
 
 
 def keep_config(folder: Path, config: DictConfig) -> None:
