@@ -181,7 +181,7 @@ def build(config: Mapping, kinds: Mapping[str, Callable[..., nn.Module]]) -> nn.
         ValueError: where its kind is not among ``kinds``, or its keywords don't fit.
     """
     keywords = {
-        key: build(value, kinds) if isinstance(value, Mapping) else value
+        key: build(value, kinds) if isinstance(value, Mapping) and "_target_" in value else value
         for key, value in config.items()
         if key != "_target_"
     }
