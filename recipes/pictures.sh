@@ -1,12 +1,30 @@
 # What the recipes for pictures have in common: stages 2 to 5. They read the variables of run.sh.
 
-# check_pictures: die where an option that they share makes no sense.
+# one_of OPTION MORE NAME...: die where an option is none of these; MORE ends the line.
+one_of() {
+  local option=$1 more=$2 value=${!1} name list
+  shift 2
+  for name; do if [ "$name" = "$value" ]; then return; fi; done
+  list=$(printf ', %s' "$@")
+  die "--${option//_/-} $value: one of ${list:2}$more"
+}
+
+# check_systems MORE NAME...: set systems to those in --system, separated by commas.
+check_systems() {
+  local whole=$system more=$1
+  shift
+  systems=${system//,/ }
+  for system in $systems; do one_of system "$more" "$@"; done
+  system=$whole
+}
+
+# check_corpus: die where a corpus was named that isn't there.
+check_corpus() { [ -z "$corpus" ] || [ -d "$corpus" ] || die "--corpus $corpus: no such folder"; }
+
+# check_pictures: die where an option that recipes of translation share makes no sense.
 check_pictures() {
-  case $size in
-    256 | 128 | 64) ;;
-    *) die "--size $size: one of 256, 128, 64" ;;
-  esac
-  [ -z "$corpus" ] || [ -d "$corpus" ] || die "--corpus $corpus: no such folder"
+  one_of size "" 256 128 64
+  check_corpus
   view=("data.size=$size" "data.resize=$(((size * 286 + 128) / 256))")  # 286 for 256
 }
 

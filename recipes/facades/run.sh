@@ -64,13 +64,7 @@ absolute corpus data exp cmd
 . ./path.sh
 . "${cmd:-./cmd.sh}"
 if [ "$system" = all ]; then system=pix2pix,l1,adversary; fi
-systems=${system//,/ }
-for one in $systems; do
-  case $one in
-    pix2pix | l1 | adversary) ;;
-    *) die "--system $one: one of pix2pix, l1, adversary; or all" ;;
-  esac
-done
+check_systems "; or all" pix2pix l1 adversary
 check_pictures
 
 test=$data/test

@@ -63,13 +63,7 @@ parse_options "$@"
 absolute corpus data exp cmd
 . ./path.sh
 . "${cmd:-./cmd.sh}"
-systems=${system//,/ }
-for one in $systems; do
-  case $one in
-    cyclegan | discogan) ;;
-    *) die "--system $one: one of cyclegan, discogan" ;;
-  esac
-done
+check_systems "" cyclegan discogan
 check_pictures
 
 train=$data/train

@@ -273,16 +273,21 @@ def run(given: argparse.Namespace) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def say(program: str, error: Exception) -> int:
+    """Print what is wrong, the first faults where these are many; return 2."""
+    lines = str(error).splitlines()
+    more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    for line in [*lines[:SHOWN], *more]:
+        print(f"{program}: {line}", file=sys.stderr)
+    return 2
+
+
 def main() -> int:
     """Return 0, or 2 where the corpus is not as it should be."""
     try:
         run(parser().parse_args())
     except (OSError, ValueError) as error:
-        lines = str(error).splitlines()
-        more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        for line in [*lines[:SHOWN], *more]:
-            print(f"picture_data: {line}", file=sys.stderr)
-        return 2
+        return say("picture_data", error)
     return 0
 
 

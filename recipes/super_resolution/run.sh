@@ -72,21 +72,15 @@ parse_options "$@"
 absolute corpus data exp cmd
 . ./path.sh
 . "${cmd:-./cmd.sh}"
-systems=${system//,/ }
-for one in $systems; do
-  case $one in
-    srresnet | srgan | srgan_features) ;;
-    *) [ "$system" = bicubic ] || die "--system $one: one of srresnet, srgan, srgan_features; or bicubic alone" ;;
-  esac
-done
-if [ "$system" = bicubic ]; then systems=; fi
-case $scale in
-  2 | 4) ;;
-  *) die "--scale $scale: one of 2, 4" ;;
-esac
+if [ "$system" = bicubic ]; then
+  systems=
+else
+  check_systems "; or bicubic alone" srresnet srgan srgan_features
+fi
+one_of scale "" 2 4
 [[ $size =~ ^[1-9][0-9]*$ ]] && ((size % scale == 0)) || die "--size $size: no multiple of --scale $scale"
-[ -z "$quote" ] || [ -f "conf/$quote.tsv" ] || die "--quote $quote: one of set5, set14, bsd100"
-[ -z "$corpus" ] || [ -d "$corpus" ] || die "--corpus $corpus: no such folder"
+if [ -n "$quote" ]; then one_of quote "" set5 set14 bsd100; fi
+check_corpus
 published=${quote:+conf/$quote.tsv}
 
 data_settings=(data=downscaled "data.folder=$data/train/target" "game.generator.scale=$scale")
