@@ -24,6 +24,14 @@ def convert(one: Entry, place: Path, size: int, crop: bool) -> None:
     write(place, x[:, border : border + size, border : border + size])
 
 
+def named(entries: Sequence[Entry]) -> list[str]:
+    """Return what the pictures will be called: as they were, numbered where that is ambiguous."""
+    names = [f"{one.path.stem}.png" for one in entries]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{number:06}-{name}" for number, name in enumerate(names, 1)]
+
+
 def lines(entries: Sequence[Entry], names: Sequence[str]) -> str:
     """Return the captions.jsonl of the pictures under their new names."""
     said = [
@@ -37,7 +45,7 @@ def lines(entries: Sequence[Entry], names: Sequence[str]) -> str:
 def run(given: argparse.Namespace) -> None:
     """Do what the command line says."""
     entries = read(given.folder)
-    names = [f"{number:06}-{one.path.stem}.png" for number, one in enumerate(entries, 1)]
+    names = named(entries)
     part = given.output.with_name(f"{given.output.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -93,7 +93,7 @@ def test_a_training_does_not_go_on_with_other_data(recipe):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["facades", "horse2zebra", "super_resolution"])
+@pytest.mark.parametrize("name", ["facades", "horse2zebra", "super_resolution", "text_to_image"])
 def test_help_lists_every_option(recipes, name):
     command = ["bash", f"{name}/run.sh", "--help"]
     text = subprocess.run(command, cwd=recipes, capture_output=True, text=True, check=True).stdout
