@@ -177,8 +177,8 @@ class CharCNNRNN(nn.Module):
 class SentenceEncoder(nn.Module):
     """A model of the library sentence-transformers, by its name; its weights stay where they are.
 
-    It is loaded when it is first used, from the library's cache or from a folder. Nothing is fetched:
-    a model file, which may be a stranger's, would else say what is.
+    It is loaded when it is first used, from the library's cache or from a folder. Nothing is
+    fetched: a model file, which may be a stranger's, would else say what is.
 
     Args:
         name: of the model, such as ``all-MiniLM-L6-v2``, or its folder.
