@@ -213,4 +213,4 @@ if begin 4 "score the real pictures" "$exp/real/.scored" "$score_options" "$exp/
   finish
 fi
 
-report "$exp" "$title" "$data/test" conditional_gan stackgan_unaware stackgan stackgan_large real
+report "$exp" "$title" "$exp/real/generated" conditional_gan stackgan_unaware stackgan stackgan_large real
