@@ -32,7 +32,8 @@ class Words(nn.Module):
     def __init__(self, vocabulary: Sequence[str]):
         super().__init__()
         self.numbers = {word: number for number, word in enumerate(vocabulary, 1)}
-        if not self.numbers or len(self.numbers) < len(vocabulary):
+        said = all(isinstance(word, str) for word in vocabulary)
+        if not (self.numbers and said) or len(self.numbers) < len(vocabulary):
             raise ValueError("vocabulary: words are needed, each once")
 
     def unknown(self, text: str) -> list[str]:
@@ -190,6 +191,8 @@ class SentenceEncoder(nn.Module):
 
     def __init__(self, name: str, size: int = 384):
         super().__init__()
+        if not isinstance(name, str):
+            raise ValueError(f"name {name!r}: that of a model of sentence-transformers is needed")
         self.name, self.size = name, size
         self.loaded: list = []  # outside of the modules: no part of checkpoints
         self.seen: dict[str, Tensor] = {}

@@ -143,7 +143,7 @@ def test_unknown_characters_are_named():
 
 
 def test_a_vocabulary_has_words_once():
-    for wrong in ([], ["a", "a"]):
+    for wrong in ([], ["a", "a"], ["a", 1]):
         with pytest.raises(ValueError, match="words are needed, each once"):
             MultiHot(wrong)
 
