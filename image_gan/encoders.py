@@ -16,6 +16,8 @@ from image_gan.text import texts, words
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
 """Of Reed et al.: 70 characters, of which one occurs twice."""
 
+SEEN = 100_000  # texts whose embeddings by a sentence model are kept
+
 
 class Words(nn.Module):
     """What the encoders by words have in common: a vocabulary. Other words are passed over.
@@ -30,7 +32,8 @@ class Words(nn.Module):
     def __init__(self, vocabulary: Sequence[str]):
         super().__init__()
         self.numbers = {word: number for number, word in enumerate(vocabulary, 1)}
-        if not self.numbers or len(self.numbers) < len(vocabulary):
+        said = all(isinstance(word, str) for word in vocabulary)
+        if not (self.numbers and said) or len(self.numbers) < len(vocabulary):
             raise ValueError("vocabulary: words are needed, each once")
 
     def unknown(self, text: str) -> list[str]:
@@ -178,7 +181,8 @@ class SentenceEncoder(nn.Module):
     """A model of the library sentence-transformers, by its name; its weights stay where they are.
 
     It is loaded when it is first used, from the library's cache or from a folder. Nothing is
-    fetched: a model file, which may be a stranger's, would else say what is.
+    fetched: a model file, which may be a stranger's, would else say what is. What it made of a text
+    is kept, for it takes longer than a small network's step.
 
     Args:
         name: of the model, such as ``all-MiniLM-L6-v2``, or its folder.
@@ -187,8 +191,11 @@ class SentenceEncoder(nn.Module):
 
     def __init__(self, name: str, size: int = 384):
         super().__init__()
+        if not isinstance(name, str):
+            raise ValueError(f"name {name!r}: that of a model of sentence-transformers is needed")
         self.name, self.size = name, size
         self.loaded: list = []  # outside of the modules: no part of checkpoints
+        self.seen: dict[str, Tensor] = {}
 
     def unknown(self, text: str) -> list[str]:
         """Return nothing: such models take any text apart."""
@@ -204,13 +211,22 @@ class SentenceEncoder(nn.Module):
         Raises OSError where the model isn't here, or the library isn't installed; ValueError where
         its embeddings are of another size.
         """
+        said = texts(codes)
+        if new := [text for text in dict.fromkeys(said) if text not in self.seen]:
+            if len(self.seen) > SEEN:
+                self.seen, new = {}, list(dict.fromkeys(said))
+            self.seen.update(zip(new, self.encoded(new), strict=True))
+        return torch.stack([self.seen[text] for text in said]).to(codes.device)
+
+    def encoded(self, said: list[str]) -> Tensor:
+        """Return what the model makes of texts."""
         if not self.loaded:
             self.loaded.append(sentence_model(self.name))
         with torch.no_grad():
-            found = self.loaded[0].encode(texts(codes), convert_to_tensor=True)
+            found = self.loaded[0].encode(said, convert_to_tensor=True, show_progress_bar=False)
         if found.shape[1] != self.size:
             raise ValueError(f"{self.name}: has embeddings of {found.shape[1]}, not {self.size}")
-        return found.to(codes.device, torch.float32).clone()
+        return found.float().cpu().clone()
 
 
 def sentence_model(name: str):
@@ -221,8 +237,9 @@ def sentence_model(name: str):
         raise OSError(
             f"{name}: sentence-transformers is not installed: pip install 'segan[text]'"
         ) from None
+    how = {"device": "cpu", "trust_remote_code": False, "local_files_only": True}
     try:
-        return SentenceTransformer(name, "cpu", trust_remote_code=False, local_files_only=True)
+        return SentenceTransformer(name, **how)
     except Exception as error:  # the library's own are many
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         full = name if "/" in name else f"sentence-transformers/{name}"

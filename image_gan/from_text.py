@@ -138,8 +138,8 @@ def note_captions(done: Sequence[Painted], folder: Path) -> None:
 
 def sheet_of(done: Sequence[Painted]) -> Image.Image:
     """Return a contact sheet: a row for each text, or for some of them, evenly spread."""
-    from image_gan.sheet import sheet
+    from image_gan.sheet import sheet, visible
 
     spread = np.linspace(0, len(done) - 1, min(ROWS, len(done))).round().astype(int)
-    rows = [(done[index].wish.text, done[index].pictures) for index in spread]
+    rows = [(done[n].wish.text, [visible(x) for x in done[n].pictures]) for n in spread]
     return sheet([""] * max(len(pictures) for _, pictures in rows), rows)

@@ -76,7 +76,11 @@ def load(path: str | Path, device: str = "auto") -> Painter:
         raise FileNotFoundError(f"{path}: no such model; gan-train writes exp/NAME/*.safetensors")
     if not paints(path):
         raise ValueError(f"{path}: makes no pictures from text; give it pictures")
-    return Painter(load_network(path, PAINTERS), device)
+    network = load_network(path, PAINTERS)
+    try:
+        return Painter(network, device)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def paints(path: str | Path) -> bool:

@@ -11,6 +11,7 @@ from image_gan.images import Picture
 from image_gan.values import ends, normalized, own_ends, with_channels
 
 SIDE = 256  # pixels, the most that a picture is shown with
+LEAST = 96  # pixels, for which tiny ones are shown larger
 GAP = 6
 LINE = 14  # height of a line of text
 
@@ -26,6 +27,12 @@ def thumbnail(picture: Picture, side: int = SIDE) -> Image.Image:
     image = shown(x, cmyk=picture.form.mode == "CMYK")
     image.thumbnail((side, side))
     return image
+
+
+def visible(image: Image.Image) -> Image.Image:
+    """Return a picture of a few pixels so many times as large that it can be seen, unsmoothed."""
+    times = max(1, LEAST // max(image.size))
+    return image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
 
 
 def shown(x: np.ndarray, cmyk: bool = False) -> Image.Image:

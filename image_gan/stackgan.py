@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan import noise
+from image_gan.encoders import ENCODERS
 from image_gan.layers import initialize
 
 # Shapes below: B pictures of S x S pixels, E numbers of an embedding, N of a condition.
@@ -84,7 +85,7 @@ class StageI(nn.Module):
         super().__init__()
         doublings = doublings_to(size)
         widths = [8 * channels // 2**level for level in range(doublings + 1)]
-        self.size, self.latent = size, latent
+        self.size, self.latent, self.embedding = size, latent, embedding
         self.conditioning = Conditioning(embedding, condition, augment)
         self.enter = nn.Sequential(
             nn.Linear(latent + condition, 16 * widths[0], bias=False),
@@ -132,7 +133,7 @@ class StageII(nn.Module):
         super().__init__()
         if doublings_to(size) <= doublings_to(small):
             raise ValueError(f"size {size}: more than that of stage I, {small}")
-        self.size, wide = size, 4 * channels
+        self.size, self.small, self.embedding, wide = size, small, embedding, 4 * channels
         self.conditioning = Conditioning(embedding, condition, augment)
         self.enter = nn.Sequential(
             *(conv3(3, channels), nn.ReLU()),
@@ -165,10 +166,14 @@ class StackGAN(nn.Module):
             made elsewhere.
         first: stage I.
         second: stage II.
+
+    Raises:
+        ValueError: where they don't go together.
     """
 
     def __init__(self, encoder: nn.Module | None, first: StageI, second: StageII | None = None):
         super().__init__()
+        check_parts(encoder, first, second)
         self.encoder, self.first, self.second = encoder, first, second
         self.latent, self.size = first.latent, (second or first).size
         self.constants = [part for part in (encoder, second and first) if part is not None]
@@ -202,6 +207,21 @@ class StackGAN(nn.Module):
         with torch.no_grad():
             small = self.first(z, embedding).picture
         return self.second(small, embedding)
+
+
+def check_parts(encoder: nn.Module | None, first: nn.Module, second: nn.Module | None) -> None:
+    """Raise a ValueError where the parts of a StackGAN don't go together."""
+    if not (isinstance(first, StageI) and isinstance(second, StageII | None)):
+        raise ValueError("first, second: not stage I and II of a StackGAN")
+    if encoder is not None and not isinstance(encoder, ENCODERS):
+        raise ValueError(f"encoder: {type(encoder).__name__} reads no text")
+    sizes = [] if encoder is None else [encoder.size]
+    sizes += [stage.embedding for stage in (first, second) if stage is not None]
+    if len(set(sizes)) > 1:
+        listed = ", ".join(map(str, sizes))
+        raise ValueError(f"embeddings of encoder and stages: {listed}; make their sizes the same")
+    if second is not None and second.small != first.size:
+        raise ValueError(f"stage I makes {first.size} pixels, stage II takes {second.small}")
 
 
 class MatchingDiscriminator(nn.Module):

@@ -17,7 +17,7 @@ from gan import distributed
 from image_gan.captions import read
 from image_gan.images import from_array, write
 from image_gan.metrics import Measure
-from image_gan.sheet import sheet, shown
+from image_gan.sheet import sheet, shown, visible
 from image_gan.text import batch_of
 
 
@@ -101,7 +101,7 @@ class Drawings:
         for caption in self.captions:
             embedding = network.embed(batch_of([caption] * self.pictures, device))
             drawn = network(z.to(device), embedding).picture.float().cpu()
-            rows.append((caption, [shown(picture.numpy()) for picture in drawn]))
+            rows.append((caption, [visible(shown(picture.numpy())) for picture in drawn]))
             distances.append(torch.pdist(drawn.flatten(1), p=1).mean() / drawn[0].numel() / 2)
         if log:
             keep(log, np.array(sheet([""] * self.pictures, rows)))

@@ -143,7 +143,7 @@ def test_unknown_characters_are_named():
 
 
 def test_a_vocabulary_has_words_once():
-    for wrong in ([], ["a", "a"]):
+    for wrong in ([], ["a", "a"], ["a", 1]):
         with pytest.raises(ValueError, match="words are needed, each once"):
             MultiHot(wrong)
 
@@ -151,13 +151,15 @@ def test_a_vocabulary_has_words_once():
 class Model:
     """What the library gives: embeddings that tell how long a text is."""
 
-    def __init__(self, name, device, trust_remote_code, local_files_only):
+    def __init__(self, name, *, device, trust_remote_code, local_files_only):
         if name == "missing":
             raise RuntimeError("no such model\nand a traceback")
+        self.asked = []
         assert local_files_only
         assert not trust_remote_code
 
-    def encode(self, said, convert_to_tensor):
+    def encode(self, said, convert_to_tensor, show_progress_bar):
+        self.asked.append(said)
         return torch.tensor([[len(text), 1.0] for text in said])
 
 
@@ -167,6 +169,8 @@ def test_a_sentence_model_is_loaded_when_it_is_used(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", library)
     encoder = SentenceEncoder("some-model", size=2)
     assert encoder(batch_of(["red", "a bird"])).tolist() == [[3, 1], [6, 1]]
+    assert encoder(batch_of(["red", "red", "x"])).tolist() == [[3, 1], [3, 1], [1, 1]]
+    assert encoder.loaded[0].asked == [["red", "a bird"], ["x"]]
     assert not encoder.state_dict()
     with pytest.raises(ValueError, match="embeddings of 2, not 384"):
         SentenceEncoder("some-model")(batch_of(["red"]))

@@ -109,6 +109,21 @@ def test_the_condition_stands_at_every_place():
     assert torch.equal(joined[:, :3], condition[:, :, None, None].expand(2, 3, 4, 4))
 
 
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ((torch.nn.Identity(), StageI(3, 8, 2)), "Identity reads no text"),
+        ((MultiHot(WORDS), torch.nn.Identity()), "not stage I and II"),
+        ((MultiHot(WORDS), StageI(4, 8, 2)), "encoder and stages: 3, 4; make"),
+        ((None, StageI(4, 8, 2), StageII(5, 8, 16, 2)), "encoder and stages: 4, 5; make"),
+        ((None, StageI(4, 8, 2), StageII(4, 16, 32, 4)), "stage I makes 8 pixels, stage II takes"),
+    ],
+)
+def test_parts_that_do_not_go_together(parts, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        StackGAN(*parts)
+
+
 def test_only_the_last_stage_trains():
     network = tiny().train()
     assert network.second.training
