@@ -284,9 +284,9 @@ def to_score(generated: Path) -> dict[str, Path]:
     """Return the pictures to score by name: those in a folder, or that a captions.jsonl lists."""
     if generated.suffix != ".jsonl":
         return in_folder(generated)
-    from image_gan import by_caption
+    from image_gan.asked import listed_in
 
-    return by_caption.listed_in(generated)
+    return listed_in(generated)
 
 
 def in_folder(folder: Path, named: bool = True) -> dict[str, Path]:

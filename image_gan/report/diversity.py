@@ -39,20 +39,23 @@ def varieties(systems: Sequence[System], data: Data) -> list[Variety]:
     """Return how varied the pictures of each system are that left any."""
     made = [system for system in systems if system.generated]
     target = diversity(data.target) if made else 0.0
-    return [variety(system.name, diversity(system.generated), target) for system in made]
+    nouns = ("source", "targets") if data.captions is None else ("caption", "real ones")
+    return [variety(one.name, diversity(one.generated), target, *nouns) for one in made]
 
 
-def variety(name: str, own: float, target: float) -> Variety:
+def variety(
+    name: str, own: float, target: float, source: str = "source", targets: str = "targets"
+) -> Variety:
     """Return what is to be said of a system, of its diversity and the targets'."""
     if not target > 0 or not own >= 0:
-        text = "Two pictures and two targets that differ are needed, and can be read."
+        text = f"Two pictures and two {targets} that differ are needed, and can be read."
         return Variety(name, own, target, "not measured", text, False)
-    said = f"Two of its pictures differ by {own:.3g} on average, two targets by {target:.3g}"
+    said = f"Two of its pictures differ by {own:.3g} on average, two {targets} by {target:.3g}"
     if own < COLLAPSED * target:
-        text = f"{said}: it makes nearly the same picture of every source."
+        text = f"{said}: it makes nearly the same picture of every {source}."
         return Variety(name, own, target, "collapsed", text, True)
     if own < NARROW * target:
-        text = f"{said}: it hedges, or leaves out much of what targets show."
+        text = f"{said}: it hedges, or leaves out much of what {targets} show."
         return Variety(name, own, target, "less varied", text, False)
     return Variety(name, own, target, "varied", f"{said}.", False)
 
