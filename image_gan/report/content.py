@@ -14,7 +14,7 @@ from gan.report.tables import Comparison, Row, comparisons, marked, values
 from gan.report.text import count
 from gan.report.training import Training, read_training
 from image_gan.metrics import COLUMNS
-from image_gan.report.diversity import Variety, varieties
+from image_gan.report.diversity import Variety, varieties, varieties_of_captions
 from image_gan.report.systems import (
     Data,
     System,
@@ -91,7 +91,7 @@ def compute(
         health={
             one.name: assess(found[one.name], one.config) for one in systems if one.name in found
         },
-        varieties=varieties(contenders(systems), data),
+        varieties=varieties(contenders(systems), data) + varieties_of_captions(systems),
         notes=notes,
         command=command,
         date=date,
