@@ -228,7 +228,7 @@ def config_in(path: str | Path | None, part: str | None = None) -> dict | None:
     if path is None:
         return None
     with model_file(path) as file:
-        config = configuration((file.metadata() or {}).get("config", ""))
+        config = configuration(file.metadata() or {})
         if part is not None and part not in config:
             raise ValueError(f"holds a {config.get('_target_')}, which has no {part}")
     return config if part is None else config[part]
@@ -284,11 +284,9 @@ def check(
     header: Mapping[str, str], shapes: Mapping[str, tuple], types: Mapping[str, str], kinds
 ) -> dict:
     """Return the header's configuration, once its tensors fit it; takes no memory for them."""
-    if "config" not in header:
-        raise ValueError("holds no configuration; was it written by this package?")
     if sum(map(prod, shapes.values())) > WEIGHTS:
         raise ValueError(f"holds more than {WEIGHTS} weights; {REMEDY}")
-    config = configuration(header["config"])
+    config = configuration(header)
     with torch.device("meta"), no_larger_than(len(shapes)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers without a weight: what follows refuses them
         network = build(config, kinds)
@@ -308,8 +306,11 @@ def check(
     return config
 
 
-def configuration(text: str) -> dict:
-    """Return the configuration in a header. Raises ValueError where it is none, or absurd."""
+def configuration(header: Mapping[str, str]) -> dict:
+    """Return the configuration in a header. Raises ValueError for none, or an absurd one."""
+    if "config" not in header:
+        raise ValueError("holds no configuration; was it written by this package?")
+    text = header["config"]
     if len(text) > CONFIGURATION:
         raise ValueError(f"its configuration has more than {CONFIGURATION} characters; {REMEDY}")
     try:

@@ -78,6 +78,9 @@ class Player:
     clip: float | None = None
     weight_limit: float | None = None
 
+    def __post_init__(self):
+        self.weights = self.weights or {}  # null in a configuration that undoes another's
+
     def total(self, losses: Losses, step: int) -> Tensor:
         """Return the weighted sum of ``losses``."""
         if unknown := self.weights.keys() - losses.keys():

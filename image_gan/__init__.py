@@ -1,9 +1,12 @@
-"""Picture GANs on the shared trainer: a picture in, its translation out.
+"""Picture GANs on the shared trainer: a picture in, its translation out; or text in.
 
     import image_gan
 
     model = image_gan.load("exp/pix2pix/generator.safetensors")
     estimate = model(picture)  # of PIL, NumPy or torch, and so is the estimate
+
+    painter = image_gan.paint.load("exp/stackgan/generator.safetensors")
+    pictures = painter("a small blue bird", count=8)
 
 Nothing heavy is imported before one of the names below is used.
 """

@@ -177,7 +177,8 @@ class CharCNNRNN(nn.Module):
 class SentenceEncoder(nn.Module):
     """A model of the library sentence-transformers, by its name; its weights stay where they are.
 
-    It is loaded when it is first used: from the library's cache, or fetched.
+    It is loaded when it is first used, from the library's cache or from a folder. Nothing is
+    fetched: a model file, which may be a stranger's, would else say what is.
 
     Args:
         name: of the model, such as ``all-MiniLM-L6-v2``, or its folder.
@@ -200,11 +201,11 @@ class SentenceEncoder(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Return the embeddings.
 
-        Raises OSError where the model isn't here and can't be fetched, or the library isn't
-        installed; ValueError where its embeddings are of another size.
+        Raises OSError where the model isn't here, or the library isn't installed; ValueError where
+        its embeddings are of another size.
         """
         if not self.loaded:
-            self.loaded.append(fetched(self.name))
+            self.loaded.append(sentence_model(self.name))
         with torch.no_grad():
             found = self.loaded[0].encode(texts(codes), convert_to_tensor=True)
         if found.shape[1] != self.size:
@@ -212,7 +213,7 @@ class SentenceEncoder(nn.Module):
         return found.to(codes.device, torch.float32).clone()
 
 
-def fetched(name: str):
+def sentence_model(name: str):
     """Return the model of that name; raises OSError, in one line, where it can't be had."""
     try:
         from sentence_transformers import SentenceTransformer
@@ -221,12 +222,12 @@ def fetched(name: str):
             f"{name}: sentence-transformers is not installed: pip install 'segan[text]'"
         ) from None
     try:
-        return SentenceTransformer(name, device="cpu", trust_remote_code=False)
+        return SentenceTransformer(name, "cpu", trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the library's own are many
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        full = name if "/" in name else f"sentence-transformers/{name}"
         raise OSError(
-            f"{name}: can't be loaded ({reason}); give the name of a model of "
-            "sentence-transformers where there is a network, or the folder of one"
+            f"{name}: can't be loaded ({reason}); fetch it first: hf download {full}"
         ) from None
 
 

@@ -1,8 +1,9 @@
-"""The command ``image-gan-generate``: pictures in, their translations out."""
+"""The command ``image-gan-generate``: pictures in, their translations out; or text in."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 DESCRIPTION = """\
 Translate pictures with a trained network. Each output keeps its input's size, format, bit depth,
 and channels; of a network for super-resolution it is larger. Large pictures are translated in tiles
-that overlap, without seams."""
+that overlap, without seams. Of a network that paints what a text says, no pictures go in."""
 
 EXAMPLES = """\
 examples:
@@ -27,6 +28,10 @@ examples:
                                          inputs whose right half is the source, the left the target
   image-gan-generate --model exp/srgan/generator.safetensors photo.jpg -o large.png
                                          four times as high and wide, or as the model has learned
+  image-gan-generate --model birds.safetensors --text "a small blue bird with a short beak" \\
+      -n 8 -o out                        eight pictures of any sentence; --text may be repeated
+  image-gan-generate --model faces.safetensors --captions wishes.txt -n 8 -o out --grid sheet.png
+                                         of each line of a text, each caption of a captions.jsonl
 
 The model is what gan-train writes: exp/NAME/generator.safetensors and, of systems that go both ways
 (cyclegan, discogan), inverse.safetensors for the way back. It says which network it holds, with how
@@ -39,6 +44,10 @@ bicubically where pictures are. Integers of up to 16 bits and floats from 0 to 1
 are; other values from the least to the greatest in the picture, or as the model or --range says.
 What is grey stays grey unless the network, or --color, makes it a color. Of a folder, files named
 *.generated.* are skipped.
+
+From text, pictures are PNG of the size that the model was trained at; out/captions.jsonl says what
+each was to show. Words, or characters, that the model has never seen are passed over and named. The
+first of eight pictures is that of one, and the same for the same --seed.
 
 An output of more than TILE x TILE pixels is made of tiles. A network that normalizes pictures by
 their own statistics (as pix2pix and CycleGAN do), or draws noise, does so for every tile, and their
@@ -57,9 +66,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = own.add_argument
-    add("input", nargs="+", metavar="INPUT", help="file, folder or pattern")
+    add("input", nargs="*", metavar="INPUT", help="file, folder or pattern")
     add("--model", required=True, metavar="FILE", help="network (.safetensors)")
     add("-o", "--output", metavar="PLACE", help="folder; or file, for a single input")
+    add("--text", action="append", metavar="TEXT", help="what the pictures are to show")
+    add("--captions", metavar="FILE", help="texts: a line for each, or a captions.jsonl")
+    add("-n", "--count", type=_positive, metavar="N", help="pictures of each text (default 1)")
     add("-r", "--recursive", action="store_true", help="look into the subfolders of folders")
     add("-f", "--force", action="store_true", help="overwrite outputs that exist, never inputs")
     add("--grid", metavar="FILE", help="write a contact sheet: source, estimate and target")
@@ -106,10 +118,18 @@ def _count(text: str) -> int:
     return value
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
     own = parser()
     arguments = own.parse_args(argv)
+    _check_kind(own, arguments)
     if arguments.target and not arguments.grid:
         own.error("--target: the targets are shown on a contact sheet; add --grid FILE.png")
     if arguments.target and arguments.side_by_side:
@@ -120,6 +140,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+
+
+def _check_kind(own: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a line where pictures and text, or the options for them, are mixed up."""
+    texts = bool(arguments.text or arguments.captions)
+    if texts == bool(arguments.input):
+        own.error("give pictures (INPUT), or --text or --captions for a model that paints text")
+    if texts and not arguments.output:
+        own.error("-o FOLDER: say where the pictures go")
+    if arguments.count and not texts:
+        own.error("-n: counts the pictures of a --text; a picture has one translation")
+    only = ("recursive", "target", "side_by_side", "color", "range")
+    if texts and (given := [name for name in only if getattr(arguments, name)]):
+        own.error(f"--{given[0].replace('_', '-')}: is for pictures that go in, not for text")
 
 
 def _terminate(*_) -> None:
@@ -137,10 +171,12 @@ def _run(arguments: argparse.Namespace) -> int:
         _say(f"{error.name} is missing: pip install 'segan[images]'")
         return 2
     try:
+        if not arguments.input:
+            return _paint(arguments)
         jobs, problems = batch.plan(
             arguments.input, arguments.output, arguments.recursive, arguments.target
         )
-        _check_grid(arguments, jobs)
+        _check_grid(arguments, {os.path.realpath(place) for job in jobs for place in job if place})
         for line in problems:
             _say(line)
         return _translate(jobs, arguments, len(problems))
@@ -149,18 +185,19 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
 
 
-def _check_grid(arguments: argparse.Namespace, jobs: list) -> None:
-    """Raise where the contact sheet can't be written, before anything else is."""
+def _check_grid(arguments: argparse.Namespace, places: set[str]) -> None:
+    """Raise where the contact sheet can't be written, before anything else is.
+
+    ``places`` are the real paths of inputs and outputs.
+    """
     if not arguments.grid:
         return
-    import os
     from pathlib import Path
 
     from image_gan import images
 
     grid = Path(arguments.grid)
     images.container_of(grid)
-    places = {os.path.realpath(place) for job in jobs for place in job if place}
     if os.path.realpath(grid) in places:
         raise ValueError(f"--grid {grid}: is an input or an output; choose another")
     if grid.exists() and not arguments.force:
@@ -193,13 +230,52 @@ def _translate(jobs: list, arguments: argparse.Namespace, failed: int) -> int:
     return 2 if failed or any(outcome.error for outcome in done) else 0
 
 
-def _load(arguments: argparse.Namespace):
-    import torch
+def _paint(arguments: argparse.Namespace) -> int:
+    """Paint the texts, report each failure and the sum; return the exit status."""
+    from pathlib import Path
 
-    from image_gan import translate
+    from tqdm import tqdm
+
+    from image_gan import from_text, paint
+
+    folder, count = Path(arguments.output), arguments.count or 1
+    wishes = from_text.wishes(arguments.text or [], arguments.captions)
+    from_text.check_free(wishes, folder, count, arguments.force)
+    places = {os.path.realpath(place) for wish in wishes for place in wish.places(folder, count)}
+    _check_grid(arguments, places)
+    _set_threads(arguments)
+    painter, start, done = paint.load(arguments.model, arguments.device), time.perf_counter(), []
+    quiet = True if arguments.quiet else None  # None: on a terminal only
+    for wish in (bar := tqdm(wishes, unit=" text", file=sys.stderr, disable=quiet)):
+        one = from_text.attempt(painter, wish, folder, count, arguments.seed)
+        if one.error or (one.note and not arguments.quiet):
+            line = one.error or f"{wish.text!r}: {one.note}"
+            bar.write(f"image-gan-generate: {line}", file=sys.stderr)
+        done.append(one)
+    good = [one for one in done if not one.error]
+    if good:
+        from_text.note_captions(good, folder)
+    if arguments.grid and good:
+        _write_page(arguments.grid, from_text.sheet_of(good))
+    if not arguments.quiet:
+        _say(
+            f"{len(good) * count} pictures of {len(good)} texts -> {folder}, "
+            f"{len(done) - len(good)} texts failed; {time.perf_counter() - start:.1f} s"
+        )
+    return 2 if len(good) < len(done) else 0
+
+
+def _set_threads(arguments: argparse.Namespace) -> None:
+    import torch
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+
+
+def _load(arguments: argparse.Namespace):
+    from image_gan import translate
+
+    _set_threads(arguments)
     return translate.load(arguments.model, arguments.device, arguments.tile, arguments.overlap)
 
 
@@ -215,15 +291,21 @@ def _report(outcome, bar, quiet: bool, said: set[str]) -> None:
 
 def _write_grid(path: str, done: list) -> None:
     """Write the contact sheet of what went well."""
-    import numpy as np
-
-    from image_gan import images, sheet
+    from image_gan import sheet
 
     rows = [(outcome.job.source.name, outcome.shown) for outcome in done if outcome.shown]
     headings = ["source", "estimate"]
     if any(shown[2] for _, shown in rows):
         headings.append("target")
     page = sheet.sheet(headings, [(name, shown[: len(headings)]) for name, shown in rows])
+    _write_page(path, page)
+
+
+def _write_page(path: str, page) -> None:
+    import numpy as np
+
+    from image_gan import images
+
     images.write(path, images.from_array(np.array(page)))
 
 

@@ -1,7 +1,7 @@
 """Text as a tensor: Unicode code points, so that batches hold it and encoders read it as they like.
 
->>> codes("Hi", 4)
-array([72, 105, 0, 0])
+>>> codes("Hi", 4).tolist()
+[72, 105, 0, 0]
 >>> texts(torch.from_numpy(codes("Hi", 4))[None])
 ['Hi']
 """

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan.checkpoint import load_network, read_notes
+from gan.checkpoint import config_in, load_network, read_notes
 from gan.trainer import pick_device
 from image_gan.images import Picture, PictureWarning, from_array, from_pillow, to_pillow
 from image_gan.imresize import imresize
-from image_gan.kinds import TRANSLATORS
+from image_gan.kinds import PAINTERS, TRANSLATORS
 from image_gan.layers import BatchNorm, Dropout
 from image_gan.tiles import cuts, in_tiles
 from image_gan.values import Ends, denormalized, ends, normalized, own_ends, with_channels
@@ -257,6 +257,8 @@ def load(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such model; gan-train writes exp/NAME/*.safetensors")
+    if f"{config_in(path).get('_target_')}" in PAINTERS:
+        raise ValueError(f"{path}: paints what a text says; give it one, with --text")
     network, between = load_network(path, TRANSLATORS), range_in(path)
     return PictureTranslator(network, device, tile, overlap, between)
 

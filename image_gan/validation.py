@@ -1,9 +1,10 @@
-"""What a generator makes of pictures in training: a contact sheet, its distance, other scores."""
+"""What a generator makes of pictures, or of texts, in training: contact sheets, distances."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ from torch.nn.functional import l1_loss
 from torch.utils.data import Dataset
 
 from gan import distributed
+from image_gan.captions import read
 from image_gan.images import from_array, write
 from image_gan.metrics import Measure
 from image_gan.sheet import sheet, shown
+from image_gan.text import batch_of
 
 
 class Pictures:
@@ -70,6 +73,39 @@ def look(
     else:
         scores = {"cycle_l1": float(l1_loss(last, source))}
     return scores, [shown(x[0].cpu().numpy()) for x in (source, estimate, last)]
+
+
+class Drawings:
+    """A sheet of what is painted of some captions, a row for each, and how much a row differs.
+
+    ``diversity`` is the mean L1 distance, of values from 0 to 1, between pictures of one caption:
+    near 0, a generator ignores its noise.
+
+    Args:
+        path: of a ``captions.jsonl``, see ``image_gan.captions``.
+        captions: how many, evenly spread over those that differ.
+        pictures: of each, always from the same noise.
+    """
+
+    def __init__(self, path: str | Path, captions: int = 8, pictures: int = 8):
+        every = list(dict.fromkeys(caption for one in read(path) for caption in one.captions))
+        spread = np.linspace(0, len(every) - 1, min(captions, len(every))).round().astype(int)
+        self.captions, self.pictures = [every[index] for index in spread], pictures
+
+    def __call__(self, networks: Mapping[str, nn.Module], log=None) -> dict[str, float]:
+        """Return the diversity; write the sheet into ``samples/`` and show it in TensorBoard."""
+        network = networks["generator"]
+        device = next(network.parameters()).device
+        z = torch.randn(self.pictures, network.latent, generator=torch.Generator().manual_seed(0))
+        rows, distances = [], []
+        for caption in self.captions:
+            embedding = network.embed(batch_of([caption] * self.pictures, device))
+            drawn = network(z.to(device), embedding).picture.float().cpu()
+            rows.append((caption, [shown(picture.numpy()) for picture in drawn]))
+            distances.append(torch.pdist(drawn.flatten(1), p=1).mean() / drawn[0].numel() / 2)
+        if log:
+            keep(log, np.array(sheet([""] * self.pictures, rows)))
+        return {"diversity": float(np.mean(distances))}
 
 
 def keep(log, page: np.ndarray) -> None:
