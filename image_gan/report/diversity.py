@@ -46,7 +46,7 @@ class Words(NamedTuple):
 
 TRANSLATED = Words("of its pictures", "targets", "source")
 OF_CAPTIONS = Words("of its pictures", "real ones", "caption")
-OF_ONE_CAPTION = Words("of its pictures of one caption", "real ones", "noise")
+OF_ONE_CAPTION = Words("of its pictures of one caption", "real ones", "draw of noise")
 
 
 def varieties(systems: Sequence[System], data: Data) -> list[Variety]:

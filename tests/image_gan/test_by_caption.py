@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan.checkpoint import export
-from image_gan import by_caption, evaluate, images, metrics
+from image_gan import by_caption, evaluate, images, metrics, scoring
 from image_gan.attributes import AttributeClassifier
 from image_gan.classifier import Classifier
 from image_gan.encoders import BagOfWords
@@ -280,6 +280,24 @@ def test_attributes_are_scored_together_and_their_features_are_features(corpus, 
     assert entries["fid"]["value"] == pytest.approx(metrics.frechet_distance(*sets), rel=1e-4)
     said = capsys.readouterr()
     assert "IS of few pictures (6)" in said.err and "IS of A.safetensors" in said.out
+
+
+def test_inception_is_asked_for_its_logits(corpus, monkeypatch):
+    pytest.importorskip("torch_fidelity")
+
+    class Colors:
+        def __init__(self, weights, device):
+            assert weights == corpus / "weights.pth"
+
+        def both(self, picture):
+            return picture.mean(dim=(1, 2)), 50 * picture.mean(dim=(1, 2))
+
+    monkeypatch.setattr(scoring, "Inception", Colors)
+    assert run(corpus, "--inception-weights", "weights.pth", metrics="inception_score") == 0
+    means = np.stack([picture(i).mean(axis=(0, 1)) / 255 for i in range(6)])
+    entry = found(corpus)["inception_score"]
+    assert entry["value"] == pytest.approx(score_by_hand(softmax(50 * means)), rel=1e-4)
+    assert "1008 classes, without biases, of InceptionV3" in entry["protocol"]
 
 
 def test_any_pictures_have_an_inception_score_where_it_is_asked_for(corpus, capsys):
