@@ -1,4 +1,4 @@
-"""The program ``image-gan-evaluate``: scores translated pictures."""
+"""The program ``image-gan-evaluate``: scores pictures, translated or made from text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ made from text (image-gan-generate --captions, whose captions.jsonl is in the fo
   image-gan-evaluate GENERATED --attributes A.safetensors
                            attribute_accuracy, all_attributes: is seen what was asked for? and
                            diversity: do the pictures of one caption differ?
-  image-gan-evaluate GENERATED --encoder exp/encoder/encoder.safetensors \
+  image-gan-evaluate GENERATED --encoder exp/encoder/encoder.safetensors \\
       --pictures exp/encoder/pictures.safetensors
                            caption_precision: is a picture's own caption the nearest of 100?
   image-gan-evaluate GENERATED --real REAL --features A.safetensors
