@@ -1,4 +1,4 @@
-"""The program ``image-gan-evaluate``: scores translated pictures."""
+"""The program ``image-gan-evaluate``: scores pictures, translated or made from text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from image_gan.scoring import Reader, Result, Scorers, Total
 
 DESCRIPTION = """\
-Score translated pictures: against their targets, against a set of real pictures, by the labels or
-the domain that a network sees in them, or by what comes back through the inverse."""
+Score pictures. Translated ones: against their targets, against a set of real pictures, by the
+labels or the domain that a network sees in them, or by what comes back through the inverse. Those
+made from text: by whether what was asked for is seen in them, and by how they differ."""
 
 EPILOG = """\
 examples:
@@ -45,9 +46,22 @@ examples:
   image-gan-evaluate GENERATED --source data/test/source --cycled exp/cyclegan/cycled
                            cycle_l1: how far is what came back from the sources?
 
+made from text (image-gan-generate --captions, whose captions.jsonl is in the folder):
+  image-gan-evaluate GENERATED --attributes A.safetensors
+                           attribute_accuracy, all_attributes: is seen what was asked for? and
+                           diversity: do the pictures of one caption differ?
+  image-gan-evaluate GENERATED --encoder exp/encoder/encoder.safetensors \\
+      --pictures exp/encoder/pictures.safetensors
+                           caption_precision: is a picture's own caption the nearest of 100?
+  image-gan-evaluate GENERATED --real REAL --features A.safetensors
+                           inception_score, fid, kid, by a classifier or by inception
+  image-gan-evaluate data/test/captions.jsonl --attributes A.safetensors
+                           the same of real pictures: how good can scores get?
+
 The options of several examples go together. GENERATED, --target, --labels, --source and --cycled
 hold the same names (NAME.png, deep/NAME.jpg; suffixes may differ) and pictures of the same size;
-names of --real don't matter. Grey beside RGB counts as RGB; opacity isn't compared. Integers of up
+names of --real don't matter. Captions and pictures go together by the places that captions.jsonl
+says, seen from its folder. Grey beside RGB counts as RGB; opacity isn't compared. Integers of up
 to 16 bits and floats from 0 to 1 are taken as they are; what else there is needs --range.
 
 exit status: 0; 2 where something could not be read, matched or scored (each is named, the rest is
@@ -68,9 +82,17 @@ NEEDS = {  # what a metric is computed from
     "iou": ("segmenter", "labels", "palette"),
     "target_share": ("classifier",),
     "cycle_l1": ("source", "cycled"),
+    "attribute_accuracy": ("attributes", "captions"),
+    "all_attributes": ("attributes", "captions"),
+    "caption_precision": ("encoder", "pictures", "captions"),
+    "inception_score": ("features",),
+    "diversity": ("captions",),
 }
 DISTANCES = {"fid", "kid"}  # of features
-BY_TORCHMETRICS = {"psnr", "ssim", "ssim_y", "lpips", "fid", "kid"}
+FEATURED = DISTANCES | {"inception_score"}
+BY_TORCHMETRICS = {"psnr", "ssim", "ssim_y", "lpips", *FEATURED}
+FEW = 1000  # pictures that an IS is of
+NETWORKS = ("segmenter", "classifier", "attributes", "encoder", "pictures")
 HINT = (
     "--features FILE takes a classifier's; --features inception fetches InceptionV3's weights, "
     f"{INCEPTION}, which --inception-weights FILE takes once they are here"
@@ -91,16 +113,20 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = own.add_argument
-    add("generated", type=Path, metavar="GENERATED", help="folder of the pictures to score")
+    add("generated", type=Path, metavar="GENERATED", help="folder of pictures, or captions.jsonl")
     add("--target", type=Path, metavar="FOLDER", help="their targets: l1, psnr, ssim, lpips")
     add("--border", type=_pixels, metavar="N", help="outer pixels left out: psnr_y, ssim_y as well")
     add("--real", type=Path, metavar="FOLDER", help="real pictures: fid, kid (default: --target)")
-    add("--features", metavar="inception|FILE", help="what fid and kid are of")
+    add("--features", metavar="inception|FILE", help="what fid, kid, IS are of")
     add("--inception-weights", type=Path, metavar="FILE", help="torch-fidelity's, if not fetched")
     add("--segmenter", type=Path, metavar="FILE", help="network: pixel_accuracy, ..., iou")
     add("--labels", type=Path, metavar="FOLDER", help="the true labels, for --segmenter")
     add("--palette", type=Path, metavar="FILE", help="table: class, red, green, blue")
     add("--classifier", type=Path, metavar="FILE", help="network: target_share")
+    add("--captions", type=Path, metavar="FILE", help="default: captions.jsonl in GENERATED")
+    add("--attributes", type=Path, metavar="FILE", help="network: attribute_accuracy, ...")
+    add("--encoder", type=Path, metavar="FILE", help="network of texts, and ...")
+    add("--pictures", type=Path, metavar="FILE", help="... of pictures: caption_precision")
     add("--source", type=Path, metavar="FOLDER", help="what they were translated from, and ...")
     add("--cycled", type=Path, metavar="FOLDER", help="... what came back of them: cycle_l1")
     add(
@@ -128,6 +154,7 @@ def evaluate(options: argparse.Namespace, command: list[str]) -> int:
     require(["PIL", "tifffile"], "images")
     if options.range and not options.range[0] < options.range[1]:
         raise Refusal("--range: the value of black comes first, and is the lower one")
+    options.captions = captions_of(options)
     metrics = chosen(options)
     check_libraries(metrics, options)
     if options.out:
@@ -151,6 +178,14 @@ def evaluate(options: argparse.Namespace, command: list[str]) -> int:
 # Which metrics
 
 
+def captions_of(options: argparse.Namespace) -> Path | None:
+    """Return the ``captions.jsonl`` that says what was asked for, None where there is none."""
+    beside = options.generated / "captions.jsonl"
+    if options.captions or options.generated.suffix == ".jsonl":
+        return options.captions or options.generated
+    return beside if beside.is_file() else None
+
+
 def chosen(options: argparse.Namespace) -> list[str]:
     """Return the metrics to compute: those asked for, or all that the options allow."""
     if options.inception_weights and options.features not in (None, "inception"):
@@ -158,11 +193,13 @@ def chosen(options: argparse.Namespace) -> list[str]:
     known = dict.fromkeys(name for needs in NEEDS.values() for name in needs)
     have = {name for name in known if getattr(options, name) is not None}
     have |= {"real"} if options.target else set()
+    have |= {"features"} if options.inception_weights else set()
     if options.metrics:
         for name in options.metrics:
             check_needs(name, have)
         return options.metrics
-    metrics = [name for name in COLUMNS if have.issuperset(NEEDS[name]) and name != "lpips"]
+    asked_for = {"lpips"} if options.captions else {"lpips", "inception_score"}  # by name alone
+    metrics = [m for m in COLUMNS if have.issuperset(NEEDS[m]) and m not in asked_for]
     used = {need for name in metrics for need in NEEDS[name]}
     for name in NEEDS:
         if have.difference(used).intersection(NEEDS[name]):
@@ -179,6 +216,8 @@ def chosen(options: argparse.Namespace) -> list[str]:
 def check_needs(metric: str, have: set[str]) -> None:
     """Refuse a metric where an option that it needs isn't given."""
     missing = [f"--{name}" for name in NEEDS[metric] if name not in have]
+    if "--captions" in missing:
+        missing[-1] += " (GENERATED has no captions.jsonl)"
     if missing:
         raise Refusal(f"{metric} needs {' and '.join(missing)}; --help has examples")
 
@@ -202,7 +241,7 @@ def check_libraries(metrics: list[str], options: argparse.Namespace) -> None:
 
     needs_own = bool(BY_TORCHMETRICS.intersection(metrics))
     require(["torchmetrics"] if needs_own else [], "images")
-    inception = of_inception(options) and DISTANCES.intersection(metrics)
+    inception = of_inception(options) and FEATURED.intersection(metrics)
     libraries = ["torch_fidelity"] if inception else []
     if "lpips" in metrics or (needs_own and find_spec("torch_fidelity")):  # which imports it
         libraries.append("torchvision")
@@ -210,7 +249,7 @@ def check_libraries(metrics: list[str], options: argparse.Namespace) -> None:
 
 
 def of_inception(options: argparse.Namespace) -> bool:
-    """Return whether FID and KID are of InceptionV3's features."""
+    """Return whether FID, KID and IS are of InceptionV3's features and logits."""
     return options.features in (None, "inception")
 
 
@@ -225,7 +264,7 @@ def matched(
     Refuses folders whose names differ.
     """
     needed = {need for name in metrics for need in NEEDS[name]}
-    generated, others, differences = in_folder(options.generated), {}, []
+    generated, others, differences = to_score(options.generated), {}, []
     for option in ("target", "labels", "source", "cycled"):
         if option not in needed:
             continue
@@ -239,6 +278,15 @@ def matched(
     if differences:
         raise Refusal("\n".join(["names differ, nothing scored", *listed(differences)]))
     return generated, others
+
+
+def to_score(generated: Path) -> dict[str, Path]:
+    """Return the pictures to score by name: those in a folder, or that a captions.jsonl lists."""
+    if generated.suffix != ".jsonl":
+        return in_folder(generated)
+    from image_gan.asked import listed_in
+
+    return listed_in(generated)
 
 
 def in_folder(folder: Path, named: bool = True) -> dict[str, Path]:
@@ -268,14 +316,19 @@ def scored(
     options: argparse.Namespace,
 ) -> tuple[list[Result], list[Result], dict[str, Total]]:
     """Return the results of generated and of real pictures, and the metrics over all of them."""
-    from image_gan import scoring
+    from image_gan import by_caption, scoring
 
     read = scoring.reader_of(options.range)
     scorers = scorers_of(metrics, others, read, options)
+    embedding = options.encoder, options.pictures
+    told = by_caption.judges(
+        metrics, options.captions, generated, options.attributes, embedding, options.device
+    )
+    scorers.own.extend(told.scorers)
     results, references = scoring.score_all(generated, real, scorers, read)
     networks = {name: network_in_words(name, options) for name in metrics}
-    overall = scoring.totals(networks, results, references, options.border or 0)
-    return results, references, overall
+    overall = scoring.totals(networks, results, references, options.border or 0, told.together)
+    return results, references, told.beside_chance(overall, results)
 
 
 def scorers_of(
@@ -299,21 +352,24 @@ def scorers_of(
     if "labels" in others:
         files = options.segmenter, options.palette
         own.append(scoring.by_labels(others["labels"], *files, device))
-    if DISTANCES.intersection(metrics) and of_inception(options):
+    if FEATURED.intersection(metrics) and of_inception(options):
         features.append(scoring.by_inception(options.inception_weights, device))
-    elif DISTANCES.intersection(metrics):
-        features.append(scoring.by_classifier(Path(options.features), device))
+    elif FEATURED.intersection(metrics):
+        logits = "inception_score" in metrics
+        features.append(scoring.by_classifier(Path(options.features), device, logits))
     return scoring.Scorers(own, features)
 
 
 def network_in_words(name: str, options: argparse.Namespace) -> str:
     """Return what a metric's protocol calls the network that it takes; none for most."""
-    if name in DISTANCES and of_inception(options):
-        return "2048 features of InceptionV3 (torch-fidelity's)"
-    if name in DISTANCES:
-        file = file_of(options.features)
-        return f"the features of {file} (never compare it with that of another file)"
-    return file_of(options.segmenter if "segmenter" in NEEDS[name] else options.classifier)
+    if name in FEATURED and of_inception(options):
+        part = "2048 features" if name in DISTANCES else "1008 classes, without biases,"
+        return f"{part} of InceptionV3 (torch-fidelity's)"
+    if name in FEATURED:
+        part, file = "features" if name in DISTANCES else "classes", file_of(options.features)
+        return f"the {part} of {file} (never compare it with that of another file)"
+    files = [getattr(options, need) for need in NEEDS[name] if need in NETWORKS]
+    return " and ".join(map(file_of, files))
 
 
 def file_of(path: str | Path | None) -> str:
@@ -334,9 +390,15 @@ def cautions(
     if (options.target or options.real) and not (options.metrics or references):
         return [f"fid, kid left out, for want of features: {HINT}"]
     sets = [[one.scores for one in each if not one.failure] for each in (results, references)]
+    lines = []
+    if "inception_score" in overall and len(sets[0]) < FEW:
+        lines.append(
+            f"take care: IS of few pictures ({len(sets[0])}) is below that of many: compare it "
+            "with that of as many only"
+        )
     if not all(sets):
-        return []
-    lines, sizes = [], [{scores["size"] for scores in each} for each in sets]
+        return lines
+    sizes = [{scores["size"] for scores in each} for each in sets]
     if sizes[0] != sizes[1] and len(sizes[0]) == len(sizes[1]) == 1:
         lines.append(
             f"take care: generated pictures are {sizes[0].pop()} pixels (height x width), real "
@@ -371,12 +433,17 @@ def table(
 ) -> list[str]:
     """Return the lines of the table, and below it how every number was computed."""
     headings = {name: heading_of(name, options) for name in overall}
-    width = max(map(len, headings.values()))
+    parts = [f"  {part}" for total in overall.values() for part in total.parts or {}]
+    width = max(map(len, [*headings.values(), *parts]))
     lines = [f"{'':<{width}}{'value':>11}{'pictures':>10}  better"]
     for name, total in overall.items():
         better = "higher" if COLUMNS[name].up else "lower"
         value = "-" if math.isnan(total.value) else f"{total.value:.{COLUMNS[name].decimals}f}"
         lines.append(f"{headings[name]:<{width}}{value:>11}{total.n:>10}  {better}")
+        lines += [
+            f"{f'  {part}':<{width}}{own['value']:>11.4f}{'':>12}by chance {own['chance']:.4f}"
+            for part, own in (total.parts or {}).items()
+        ]
     lines.append(counted(results, references))
     for name, total in overall.items():
         lines += textwrap.wrap(
@@ -390,9 +457,9 @@ def table(
 
 
 def heading_of(name: str, options: argparse.Namespace) -> str:
-    """Return what a metric is called in the table: FID and KID with what they are of."""
+    """Return what a metric is called in the table: FID, KID and IS with what they are of."""
     heading = COLUMNS[name].heading
-    if name not in DISTANCES:
+    if name not in FEATURED:
         return heading
     return f"{heading} of {'Inception' if of_inception(options) else Path(options.features).name}"
 
@@ -435,9 +502,10 @@ def summary(overall: dict[str, Total], results: list[Result], command: list[str]
 
 
 def entry(total: Total) -> dict:
-    """Return a metric as JSON has it."""
+    """Return a metric as JSON has it; without chance and parts where it has none."""
     value = total.value if math.isfinite(total.value) else None
-    return {**total._asdict(), "value": value}
+    found = {key: own for key, own in total._asdict().items() if own is not None}
+    return {**found, "value": value}
 
 
 if __name__ == "__main__":

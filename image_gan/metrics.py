@@ -2,8 +2,8 @@
 
 Of a picture and its target: L1, PSNR and SSIM, of all channels or of luma alone, and LPIPS. Of two
 sets of pictures: the Fréchet and the kernel distance (FID, KID) of the features that a network
-finds in them. Pictures are tensors ``(C, H, W)`` with values from 0 to 1. Labels are scored in
-``image_gan.labels``.
+finds in them. Of one set: the Inception score, and how far pictures are from one another. Pictures
+are tensors ``(C, H, W)`` with values from 0 to 1. Labels are scored in ``image_gan.labels``.
 
 The computation is torchmetrics' wherever it has one, and InceptionV3 is torch-fidelity's, whose
 resizing is that of the network that published scores were computed with.
@@ -47,6 +47,8 @@ Y = (
     "luma (ITU-R BT.601, 16 to 235, rounded, as MATLAB's rgb2ycbcr; grey pictures as they are, 0 "
     "to 255)"
 )
+
+AS_THEY_ARE = "(neither resized nor cropped)"
 
 COLUMNS = {
     "l1": Column("L1", 4, False, "mean absolute difference of values from 0 to 1"),
@@ -92,6 +94,41 @@ COLUMNS = {
         False,
         "mean absolute difference of a source and what came back of it, values from 0 to 1",
     ),
+    "attribute_accuracy": Column(
+        "attributes",
+        4,
+        True,
+        f"share of the attributes asked for that {{network}} sees in a picture {AS_THEY_ARE}, mean "
+        "of pictures",
+    ),
+    "all_attributes": Column(
+        "all attributes",
+        4,
+        True,
+        f"share of pictures {AS_THEY_ARE} in which {{network}} sees all attributes asked for",
+    ),
+    "caption_precision": Column(
+        "R-precision",
+        4,
+        True,
+        f"share of pictures {AS_THEY_ARE} whose own caption is the nearest (dot product of the "
+        "embeddings by {network}) among it and up to 99 others of the pictures scored, by a fixed "
+        "seed",
+    ),
+    "inception_score": Column(
+        "IS",
+        2,
+        True,
+        "Salimans et al. 2016: exp of the mean KL divergence of p(y|x) from p(y), {network}; "
+        "{splits}",
+    ),
+    "diversity": Column(
+        "diversity",
+        4,
+        True,
+        "mean absolute difference of two pictures of one caption, 8 bits as values from 0 to 1; "
+        "mean of captions that have several",
+    ),
 }
 """The metrics that ``image-gan-evaluate`` knows, in the order of its tables."""
 
@@ -111,6 +148,7 @@ INCEPTION = (
 """Where torch-fidelity's weights of InceptionV3 are."""
 
 SUBSETS, SUBSET_SIZE = 100, 1000  # of KID, as in the paper
+SPLITS, SPLIT_SIZE = 10, 100  # of the Inception score: as published; pictures at least
 
 
 # Of a picture and its target
@@ -263,11 +301,57 @@ def given(count: int):
     return network
 
 
+# Of one set of pictures
+
+
+def inception_score(logits: Tensor, seed: int = 0) -> float:
+    """Return exp E KL(p(y|x) || p(y)) (Salimans et al. 2016, section 4), 1 to the classes' number.
+
+    ``(N, K)``, logits of the K classes, N 1 at least. The mean of as many parts as ``splits`` says,
+    of pictures in an order drawn by ``seed``.
+    """
+    import torch
+    from torchmetrics.image.inception import InceptionScore
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it takes memory; that one part has no deviation
+        score = InceptionScore(feature=given(logits.shape[1]), splits=splits(len(logits)))
+        score.update(logits.double().log_softmax(dim=1).clamp(min=-600))  # exp of less is 0
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return float(score.compute()[0])
+
+
+def splits(pictures: int) -> int:
+    """Return how many parts the Inception score takes the mean of: 10, of 100 pictures at least.
+
+    >>> splits(5000), splits(450), splits(20)
+    (10, 4, 1)
+    """
+    return max(1, min(SPLITS, pictures // SPLIT_SIZE))
+
+
+def spread(pictures: Tensor) -> float:
+    """Return the mean absolute difference of two different pictures ``(N, C, H, W)``, N 2 at least.
+
+    Sorted pixel by pixel, the k-th of N (from 0) is 2k - N + 1 times more often the greater of a
+    pair than the lesser.
+    """
+    import torch
+
+    count = len(pictures)
+    signs = 2 * torch.arange(count, dtype=torch.float64) - count + 1
+    sums = signs @ pictures.flatten(1).sort(dim=0).values.double()
+    return float(sums.mean()) / (count * (count - 1) / 2)
+
+
 # The network that published FIDs and KIDs are of
 
 
 class Inception:
     """InceptionV3 of Heusel et al.: an RGB picture ``(3, H, W)`` -> its 2048 features ``(2048,)``.
+
+    ``both(picture)`` has the logits ``(1008,)``, without biases, beside them.
 
     Args:
         weights: the file with its weights; nothing in it is run. Without one, the file that
@@ -291,17 +375,22 @@ class Inception:
         torch.save(state, copy)
         copy.seek(0)
         try:
-            network = FeatureExtractorInceptionV3("inception", ["2048"], copy)
+            network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], copy)
         except (RuntimeError, TypeError, AttributeError):
             raise ValueError(f"{weights}: holds other weights than torch-fidelity's") from None
         self.network, self.device = network.to(device), device
 
     def __call__(self, picture: Tensor) -> Tensor:
         """Return the features, on the CPU."""
+        return self.both(picture)[0]
+
+    def both(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features and the logits that Inception scores are of, on the CPU."""
         import torch
 
         values = (picture * 255).round().to(torch.uint8)  # as published scores are computed
-        return self.network(values[None].to(self.device))[0][0].cpu()
+        features, logits = self.network(values[None].to(self.device))
+        return features[0].cpu(), logits[0].cpu()
 
 
 def cached() -> Path:

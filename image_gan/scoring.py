@@ -9,7 +9,7 @@ number of each metric, with the protocol that it was computed by. ``image_gan.me
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from gan.checkpoint import load_network
 from gan.outputs import Refusal
 from gan.trainer import pick_device
 from image_gan import images, values
+from image_gan.attributes import AttributeClassifier
 from image_gan.batch import describe
 from image_gan.classifier import Classifier
 from image_gan.kinds import KINDS
@@ -32,12 +33,14 @@ from image_gan.metrics import (
     Inception,
     Measure,
     frechet_distance,
+    inception_score,
     inside,
     kernel_distance,
     l1,
     lpips,
     psnr,
     psnr_y,
+    splits,
     ssim,
     ssim_y,
     subsets,
@@ -47,7 +50,8 @@ from image_gan.translate import channels_of
 from image_gan.values import Ends
 
 BY_TARGET = ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
-PER_PICTURE = (*BY_TARGET, "target_share", "cycle_l1")
+BY_CAPTION = ("attribute_accuracy", "all_attributes", "caption_precision")
+PER_PICTURE = (*BY_TARGET, "target_share", "cycle_l1", *BY_CAPTION)
 LABELLED = ("pixel_accuracy", "class_accuracy", "iou")
 MEASURES = {"l1": l1, "psnr": psnr, "ssim": ssim, "psnr_y": psnr_y, "ssim_y": ssim_y}
 DISTANCES = {"fid": frechet_distance, "kid": kernel_distance}
@@ -55,6 +59,8 @@ DISTANCES = {"fid": frechet_distance, "kid": kernel_distance}
 Reader = Callable[[Path], "Picture"]
 Scorer = Callable[[str, "Picture"], dict[str, Any]]
 Value = tuple[float, int, dict[str, str]]  # of how many pictures, and who lacks it why
+Together = Callable[[list["Result"]], Value]
+COMBINED = 10_000  # values of several attributes together, at most
 
 
 class Picture(NamedTuple):
@@ -85,12 +91,18 @@ class Result(NamedTuple):
 
 
 class Total(NamedTuple):
-    """A metric over all pictures: its value, of how many, how computed, and who lacks it why."""
+    """A metric over all pictures: its value, of how many, how computed, and who lacks it why.
+
+    ``chance`` is what a generator that doesn't listen would score, where that is known; ``parts``
+    are the value and its chance by attribute.
+    """
 
     value: float
     n: int
     protocol: str
     undefined: dict[str, str]
+    chance: float | None = None
+    parts: dict[str, dict[str, float]] | None = None
 
 
 # What pictures are to be scored as
@@ -240,7 +252,10 @@ def by_labels(labels: dict[str, Path], file: Path, colors: Path, device: torch.d
 
 
 def by_inception(weights: Path | None, device: torch.device) -> Scorer:
-    """Return the scorer whose part are InceptionV3's features; refuse where it can't be had."""
+    """Return the scorer whose parts are InceptionV3's features and logits.
+
+    Refuses where it can't be had.
+    """
     try:
         extract = Inception(weights, device)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
@@ -248,20 +263,51 @@ def by_inception(weights: Path | None, device: torch.device) -> Scorer:
             f"InceptionV3: {first_line(error)}; --inception-weights FILE takes {INCEPTION}, "
             "--features FILE a classifier instead"
         ) from None
-    return lambda _, picture: {"features": extract(unit(with_channels(picture, 3)))}
+    names = "features", "logits"
+    return lambda _, picture: dict(
+        zip(names, extract.both(unit(with_channels(picture, 3))), strict=True)
+    )
 
 
-def by_classifier(file: Path, device: torch.device) -> Scorer:
-    """Return the scorer whose part are a classifier's features."""
-    network = network_of(file, Classifier, device)
-    return lambda _, picture: {"features": output(network, network.features, picture, device)}
+def by_classifier(file: Path, device: torch.device, logits: bool = False) -> Scorer:
+    """Return the scorer whose parts are a classifier's features, and its logits where asked for."""
+    network = network_of(file, (Classifier, AttributeClassifier), device)
+    if logits and isinstance(network, AttributeClassifier):
+        count = math.prod(map(len, network.attributes.values()))
+        if count > COMBINED:
+            raise Refusal(f"{file}: {count} combinations of values are too many for an IS")
+
+    def score(name: str, picture: Picture) -> dict[str, Any]:
+        found = {"features": output(network, network.features, picture, device)}
+        if logits:
+            found["logits"] = combined(network, output(network, network, picture, device))
+        return found
+
+    return score
 
 
-def network_of(path: Path, kind: type[nn.Module], device: torch.device) -> nn.Module:
-    """Return the network in a file; refuse one of another kind than ``kind``."""
+def combined(network: nn.Module, logits: Tensor) -> Tensor:
+    """Return logits of all combinations of values where a network tells several attributes.
+
+    The attributes of a picture are taken for independent.
+    """
+    if not isinstance(network, AttributeClassifier):
+        return logits
+    together = torch.zeros(1)
+    for part in logits.split([*map(len, network.attributes.values())]):
+        together = (together[:, None] + part.log_softmax(dim=0)).flatten()
+    return together
+
+
+def network_of(
+    path: Path, kinds: type[nn.Module] | tuple[type, ...], device: torch.device, due: str = ""
+) -> nn.Module:
+    """Return the network in a file; refuse one of other kinds than ``kinds``, called ``due``."""
     network = attempt(lambda place: load_network(place, KINDS), path)
-    if not isinstance(network, kind):
-        raise Refusal(f"{path}: holds a {type(network).__name__}, where a {kind.__name__} is due")
+    if not isinstance(network, kinds):
+        names = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
+        due = due or " or ".join(names)
+        raise Refusal(f"{path}: holds a {type(network).__name__}, where a {due} is due")
     return network.to(device)
 
 
@@ -287,9 +333,13 @@ def output(
     network: nn.Module, function: Callable[[Tensor], Tensor], picture: Picture, device: torch.device
 ) -> Tensor:
     """Return what a function of a network makes of a picture, on the CPU."""
-    x = with_channels(picture, channels_of(network)[0]).values
     with torch.no_grad():
-        return function(x[None].to(device))[0].cpu()
+        return function(entering(network, picture, device))[0].cpu()
+
+
+def entering(network: nn.Module, picture: Picture, device: torch.device) -> Tensor:
+    """Return a picture as a batch of one, in as many channels as a network takes."""
+    return with_channels(picture, channels_of(network)[0]).values[None].to(device)
 
 
 # All pictures
@@ -325,7 +375,11 @@ def score_picture(name: str, path: Path, scorers: list[Scorer], read: Reader, ba
 
 
 def totals(
-    networks: dict[str, str], results: list[Result], references: list[Result], border: int = 0
+    networks: dict[str, str],
+    results: list[Result],
+    references: list[Result],
+    border: int = 0,
+    together: Mapping[str, Together] | None = None,
 ) -> dict[str, Total]:
     """Return metrics over all pictures that could be scored.
 
@@ -334,12 +388,15 @@ def totals(
         results: of the generated pictures.
         references: of the real ones.
         border: pixels on each side that scores against targets leave out.
+        together: functions of the results, for other metrics of all generated pictures.
     """
     good = [result for result in results if not result.failure]
     real = [result.scores["features"] for result in references if not result.failure]
     found = {name: mean_of(name, good) for name in networks if name in PER_PICTURE}
     if any(name in LABELLED for name in networks):
         found |= of_labels(good)
+    own = {"inception_score": of_logits, **(together or {})}
+    found |= {name: function(good) for name, function in own.items() if name in networks}
     if distances := [name for name in networks if name in DISTANCES]:
         found |= of_features(distances, real, [result.scores["features"] for result in good])
     protocols = {
@@ -381,14 +438,23 @@ def of_features(
     return {name: (DISTANCES[name](*sets), len(generated), {}) for name in distances}
 
 
+def of_logits(results: list[Result]) -> Value:
+    """Return the Inception score of the logits of all pictures."""
+    logits = [result.scores["logits"] for result in results]
+    score = inception_score(torch.stack(logits)) if logits else math.nan
+    return score, len(logits), {}
+
+
 def protocol_of(name: str, network: str, real: int, generated: int) -> str:
     """Return how a metric was computed, by which network if any, of so many pictures."""
     count, size = subsets(real, generated)
+    parts = splits(generated)
     return COLUMNS[name].protocol.format(
         network=network,
         features=network,
         real=real,
         subsets="of all at once" if count == 1 else f"mean of {count} subsets of {size}",
+        splits=f"{generated} pictures, " + ("at once" if parts == 1 else f"mean of {parts} parts"),
     )
 
 

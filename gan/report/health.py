@@ -37,6 +37,7 @@ FOUND_OUT = 0.9  # of the way to the generator's ceiling
 SURE = 0.99  # the probability that is as good as certainty
 SWING = 0.25  # of the discriminator's level
 FEWEST = 5  # reports that something can be said of
+LOGARITHMIC = ("Minimax", "NonSaturating")
 
 
 class Levels(NamedTuple):
@@ -69,9 +70,14 @@ def non_saturating(real: float = 1.0) -> Levels:
     return Levels(cross_entropy(real), -math.log(real / 2), -math.log(1 - SURE))
 
 
-def cross_entropy(real: float) -> float:
-    """Return the least loss of a discriminator that can't tell; log 4 for the label 1."""
-    return -real * math.log(real / 2) - (2 - real) * math.log(1 - real / 2)
+def cross_entropy(real: float, generated: float = 1.0) -> float:
+    """Return the least loss of a discriminator that can't tell; log 4 for the label 1.
+
+    ``generated`` is the weight of generated samples among all that it is taught are fake; it does
+    tell the others.
+    """
+    taken = real / (1 + generated)  # for real
+    return -real * math.log(taken) - (1 - real + generated) * math.log(1 - taken)
 
 
 def least_squares(
@@ -141,15 +147,33 @@ def assess(training: Training, config: str) -> list[Finding]:
         Finding(name, "not finite", f"NaN or infinite at step {step:,}.", True)
         for name, step in training.not_finite.items()
     ]
-    level = levels(config)
+    level, more = levels(config), of_matching(config)
     judged = [name for name in training.losses if name.startswith("discriminator/")]
     for name in judged:
         other = training.losses.get(name.replace("discriminator/", "generator/"))
-        found += of_player(name, training.losses[name], other, level)
+        first, *rest = of_player(name, training.losses[name], other, level)
+        found += [first._replace(text=first.text + more) if level else first, *rest]
     if not judged:
         text = "No discriminator: nothing that could win or be fooled."
         found.append(Finding("game", "no adversary", text, False))
     return found
+
+
+def of_matching(config: str) -> str:
+    """Return what else a discriminator's loss is to be compared with, if it is shown wrong pairs.
+
+    Such a one (``image_gan.text_to_image``) is never at a loss: real samples with a wrong condition
+    are half of what it is taught are fake, a third where it also scores realism by itself.
+    """
+    name, fields = objective(config)
+    if not re.search(r"^ +matching_aware: true$", config, re.MULTILINE) or name not in LOGARITHMIC:
+        return ""
+    realism = re.search(r"^ +realism: true$", config, re.MULTILINE)
+    level = cross_entropy(fields.get("real", 1.0), 2 / 3 if realism else 1 / 2)
+    return (
+        " Where it tells wrong conditions, but not generated samples from real ones, its loss is "
+        f"{level:.3g}."
+    )
 
 
 def of_player(name: str, judge: Curve, fool: Curve | None, level: Levels | None) -> list[Finding]:

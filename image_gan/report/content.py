@@ -14,13 +14,15 @@ from gan.report.tables import Comparison, Row, comparisons, marked, values
 from gan.report.text import count
 from gan.report.training import Training, read_training
 from image_gan.metrics import COLUMNS
-from image_gan.report.diversity import Variety, varieties
+from image_gan.report.diversity import Variety, varieties, varieties_of_captions
 from image_gan.report.systems import (
     Data,
     System,
+    asked_for,
     contenders,
     is_called,
     shortcomings,
+    unmade,
     without_strangers,
 )
 
@@ -66,7 +68,7 @@ def compute(
     date: str,
 ) -> Content:
     """Return the content of the report on ``systems``."""
-    notes = [note for system in systems for note in shortcomings(system, data)]
+    notes = [note for system in systems for note in shortcomings(system, data)] + unmade(systems)
     systems = [without_strangers(system, data) for system in systems]
     metrics, per_picture = metrics_of(systems)
     last = (contenders(systems) or systems)[-1]
@@ -80,7 +82,7 @@ def compute(
         last=last,
         metrics=metrics,
         per_picture=per_picture,
-        lead=next((m for m in (*LEADS, *per_picture) if m in own), ""),
+        lead=next((m for m in leads(data, per_picture) if m in own), ""),
         rows=rows(systems, metrics),
         quotations=quotations,
         protocols=protocols(systems, metrics),
@@ -89,7 +91,7 @@ def compute(
         health={
             one.name: assess(found[one.name], one.config) for one in systems if one.name in found
         },
-        varieties=varieties(contenders(systems), data),
+        varieties=varieties(contenders(systems), data) + varieties_of_captions(systems),
         notes=notes,
         command=command,
         date=date,
@@ -101,6 +103,11 @@ def metrics_of(systems: Sequence[System]) -> tuple[list[str], list[str]]:
     single = {m for system in systems for scores in system.scores.values() for m in scores}
     present = single | {metric for system in systems for metric in system.totals}
     return [m for m in COLUMNS if m in present], [m for m in COLUMNS if m in single]
+
+
+def leads(data: Data, per_picture: Sequence[str]) -> Sequence[str]:
+    """Return the metrics that examples may go by; those of captions go by none."""
+    return (*LEADS, *per_picture) if data.captions is None else ()
 
 
 def rows(systems: Sequence[System], metrics: Sequence[str]) -> list[Row]:
@@ -121,8 +128,12 @@ def score(system: System, metric: str) -> Interval:
 
 
 def differences(systems: Sequence[System], metrics: Sequence[str]) -> list[Comparison]:
-    """Return the paired differences of the systems that share pictures, without the targets."""
+    """Return the paired differences of the systems that share pictures, without the targets.
+
+    What was made from text is paired where the same was asked for by the same names.
+    """
     own = [system for system in systems if not is_called(system.name, "real")]
+    own = [system for system in own if system.captions == own[0].captions]
     found = comparisons(own, metrics, own[0].name) if own and metrics else []
     return [pair for pair in found if any(cell.interval.n for cell in pair.differences.values())]
 
@@ -148,9 +159,22 @@ def protocols(systems: Sequence[System], metrics: Sequence[str]) -> dict[str, li
 def measured(content: Content) -> str:
     """Return a sentence on what was measured."""
     data = content.data
+    if data.captions is not None:
+        return f"{made_of(content)} {count(len(data.target), 'real picture')} to compare with."
     if data.paired:
         return f"{count(len(data.source), 'picture')} with their targets."
     return f"{count(len(data.source), 'picture')}, without pairs."
+
+
+def made_of(content: Content) -> str:
+    """Return a sentence on how many pictures were made of how many captions, where it is known."""
+    own = [asked_for(one.captions) for one in contenders(content.systems) if one.captions]
+    if not own:
+        return "Pictures made from text."
+    sizes = [sum(map(len, found.values())) for found in own]
+    most = max(range(len(own)), key=sizes.__getitem__)
+    pictures, captions = count(sizes[most], "picture"), count(len(own[most]), "caption")
+    return f"{pictures} made from {captions}."
 
 
 def heading(metric: str) -> str:
@@ -160,7 +184,7 @@ def heading(metric: str) -> str:
 
 def incomplete(content: Content, metric: str, n: int) -> bool:
     """Return whether a mean is over ``n`` pictures that are only some of the test set."""
-    return metric in content.per_picture and 0 < n < len(content.data.source)
+    return metric in content.per_picture and 0 < n < len(content.data.source)  # none of captions
 
 
 def several(content: Content) -> list[str]:

@@ -11,6 +11,7 @@ from gan.report.drawing import Look, looks, training_picture
 from gan.report.provenance import evaluation, sources
 from image_gan.metrics import COLUMNS
 from image_gan.report import diversity
+from image_gan.report.captioned import SAMPLES
 from image_gan.report.content import (
     Content,
     heading,
@@ -50,6 +51,8 @@ def render(content: Content, examples: Examples) -> str:
         health=health,
         diversity=diversity,
         text=text,
+        captioned=content.data.captions is not None,
+        samples=SAMPLES,
     )
 
 

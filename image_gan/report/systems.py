@@ -7,9 +7,9 @@ is undefined is NaN in the files, and absent here, as is an infinite one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gan.outputs import Refusal
 from gan.report.files import (
@@ -26,7 +26,13 @@ from gan.report.files import (
 from gan.report.tables import Scores
 from image_gan.metrics import COLUMNS
 
+if TYPE_CHECKING:
+    from image_gan.captions import Entry
+
+NAME = "captions.jsonl"
+
 Pictures = dict[str, Path]  # by name
+Captions = dict[str, list[str]]  # by the name of the picture; the first was asked for
 
 
 class Total(NamedTuple):
@@ -50,15 +56,20 @@ class System(NamedTuple):
     generated: Pictures
     cycled: Pictures
     sheet: Path | None  # the last one of its training
+    captions: Captions | None = None  # of what it generated, where that was made from text
 
 
 class Data(NamedTuple):
-    """A test set; where it is ``paired``, a source and its target have the same name."""
+    """A test set; where it is ``paired``, a source and its target have the same name.
+
+    One of text has no sources, but ``captions`` of its targets, the real pictures.
+    """
 
     name: str
     source: Pictures
     target: Pictures
     paired: bool
+    captions: Captions | None = None
 
 
 def is_called(name: str, kind: str) -> bool:
@@ -83,6 +94,8 @@ def read_data(folder: Path, systems: Sequence[System]) -> Data:
 
     Raises ``Refusal`` where its sources are missing, or no system has to do with it.
     """
+    if any(system.captions for system in systems) or (folder / NAME).is_file():
+        return read_captioned(folder)
     source, target = pictures(folder / "source"), pictures(folder / "target")
     if not source:
         raise Refusal(f"{folder / 'source'}: no pictures; --data is a folder of source and target")
@@ -93,6 +106,21 @@ def read_data(folder: Path, systems: Sequence[System]) -> Data:
             raise Refusal(f"{system.folder}: {fault}")
     paired = not source.keys().isdisjoint(target) and not any(one.cycled for one in systems)
     return Data(name_of(folder), source, target, paired)
+
+
+def read_captioned(folder: Path) -> Data:
+    """Return the real pictures and captions in ``folder``; refuse one without captions."""
+    from image_gan.asked import asked, listed_in
+
+    if not (folder / NAME).is_file():
+        raise Refusal(f"{folder / NAME}: no such file; --data is a folder of pictures and captions")
+    target = listed_in(folder / NAME)
+    return Data(name_of(folder), {}, target, False, captions(asked(folder / NAME, target)))
+
+
+def captions(entries: Mapping[str, Entry]) -> Captions:
+    """Return the captions of pictures, of their entries."""
+    return {name: one.captions for name, one in entries.items()}
 
 
 def pictures(folder: Path) -> Pictures:
@@ -130,6 +158,7 @@ def read_system(folder: Path) -> System:
     totals = read_totals(place / "summary.json", within(summary, "metrics"))
     if not totals and not any(scores.values()):
         raise Refusal(f"{place}: no score in it")
+    generated = pictures(folder / "generated")
     return System(
         name=name_of(folder),
         folder=folder,
@@ -138,10 +167,18 @@ def read_system(folder: Path) -> System:
         summary=summary,
         versions=read_json(folder / "versions.json"),
         config=read_text(folder / "config.yaml"),
-        generated=pictures(folder / "generated"),
+        generated=generated,
         cycled=pictures(folder / "cycled"),
         sheet=max((folder / "samples").glob("*.png"), default=None),
+        captions=read_captions(folder / "generated" / NAME, generated),
     )
+
+
+def read_captions(path: Path, generated: Pictures) -> Captions | None:
+    """Return the captions that pictures were made from, None where they weren't made from text."""
+    from image_gan.asked import asked
+
+    return captions(asked(path, generated)) if path.is_file() else None
 
 
 def read_scores(path: Path) -> Scores:
@@ -184,20 +221,29 @@ def read_totals(path: Path, metrics: dict) -> dict[str, Total]:
 def shortcomings(system: System, data: Data) -> list[Note]:
     """Return a note on pictures without scores, without one score, of another set, not made."""
     reasons = within(system.summary, "not_scored")
-    expected = data.target if is_called(system.name, "real") else data.source
+    missing = [name for name in expected(system, data) if name not in system.scores]
     own = system.generated
     notes = [
         Note("scores not of this test set, left out", strangers(system, data)),
-        Note("not scored", explained([n for n in expected if n not in system.scores], reasons)),
+        Note("not scored", explained(missing, reasons)),
         *lacking(system),
         Note("nothing generated of", [n for n in data.source if n not in own] if own else []),
     ]
     return [Note(f"{system.name}: {note.text}", note.items) for note in notes if note.items]
 
 
+def expected(system: System, data: Data) -> Collection[str]:
+    """Return the names of the pictures that a system should have scores of."""
+    real = is_called(system.name, "real")
+    if data.captions is None:
+        return data.target if real else data.source
+    return system.generated or (data.target if real else system.scores)
+
+
 def strangers(system: System, data: Data) -> list[str]:
     """Return the pictures that a system is scored on, and that aren't in the test set."""
-    return [name for name in system.scores if name not in data.source and name not in data.target]
+    own = {*expected(system, data), *(() if data.captions else data.target)}
+    return [name for name in system.scores if name not in own]
 
 
 def without_strangers(system: System, data: Data) -> System:
@@ -205,6 +251,27 @@ def without_strangers(system: System, data: Data) -> System:
     left_out = set(strangers(system, data))
     own = {name: scores for name, scores in system.scores.items() if name not in left_out}
     return system._replace(scores=own)
+
+
+def unmade(systems: Sequence[System]) -> list[Note]:
+    """Return a note on the captions that other systems made pictures of, and a system didn't."""
+    own = {one.name: asked_for(one.captions) for one in contenders(systems) if one.captions}
+    every = dict.fromkeys(caption for found in own.values() for caption in found)
+    notes = [
+        Note(
+            f"{name}: nothing generated of", [caption for caption in every if caption not in found]
+        )
+        for name, found in own.items()
+    ]
+    return [note for note in notes if note.items]
+
+
+def asked_for(captions: Captions) -> dict[str, list[str]]:
+    """Return the pictures that were asked for with each caption, by name, in order."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(captions):
+        found.setdefault(captions[name][0], []).append(name)
+    return found
 
 
 def lacking(system: System) -> list[Note]:

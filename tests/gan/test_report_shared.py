@@ -225,6 +225,24 @@ def test_levels_are_those_of_the_objectives_where_nobody_can_tell(name, fields):
         assert level.fool == pytest.approx(float(own.fool(scores[judged.argmin()])), abs=1e-3)
 
 
+@pytest.mark.parametrize(("realism", "shares"), [("false", (1, 2)), ("true", (2, 3))])
+def test_a_discriminator_that_is_shown_wrong_pairs_has_another_level(realism, shares):
+    own, surely = objectives.NonSaturating(), torch.tensor([-50.0], dtype=torch.float64)
+    scores = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    heads, fakes = shares  # scores of a real sample; of generated ones and of a wrong pair
+    judged = [
+        own.judge(score.expand(heads), torch.cat([score.expand(fakes - 1), surely]))
+        for score in scores
+    ]
+    text = config("NonSaturating") + f"    realism: {realism}\n  matching_aware: true\n"
+    found, _ = health.assess(training([0.7] * 9, [1.0] * 9), text)
+    assert f"its loss is {float(min(judged)):.3g}." in found.text
+    plain, _ = health.assess(training([0.7] * 9, [1.0] * 9), config("NonSaturating"))
+    assert found.text.startswith(plain.text) and plain.verdict == found.verdict
+    (short,) = health.assess(training([0.7]), text)
+    assert short.verdict == "too short"
+
+
 def test_the_generator_is_found_out_where_the_discriminator_is_sure():
     sure = torch.tensor(math.log(0.01 / 0.99))  # D(G) = 0.01
     for name in ("Minimax", "NonSaturating"):
