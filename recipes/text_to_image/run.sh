@@ -178,9 +178,12 @@ for one in $systems; do
   made=$exp/$one/generated
   if begin 3 "generate with $one" "$exp/$one/.generated" "$samples" "$exp/$one/.trained" "$data/.done"; then
     rm -rf "$made"
-    $score_cmd image-gan-generate --quiet --force --device "$device" -n "$samples" \
+    if ! $score_cmd image-gan-generate --quiet --force --device "$device" -n "$samples" \
       --model "$exp/$one/generator.safetensors" --captions "$data/test/captions.jsonl" \
-      -o "$made" --grid "$exp/$one/sheet.png"
+      -o "$made" --grid "$exp/$one/sheet.png"; then
+      [ -f "$made/captions.jsonl" ] || die "stage 3: $one made nothing"
+      echo "Captions that $one can't read, named above, are left out of its scores" >&2
+    fi
     if [ "$one" = stackgan_large ]; then
       python ../local/caption_pictures.py "$made" "$exp/$one/smaller" --size "$size"
     fi

@@ -70,6 +70,81 @@ def test_all_systems_give_the_same_whether_they_were_killed_or_not(recipe):
     assert done_before(recipe) == 18
 
 
+# What programs are asked to do
+
+
+@pytest.fixture
+def stub(recipe, tmp_path):
+    """Return a function that puts a program of a line of bash in the place of one of ours."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    recipe.environment["PATH"] = f"{folder}{os.pathsep}{recipe.environment['PATH']}"
+
+    def put(name, line):
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{line}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+
+    return put
+
+
+def mark(recipe, **settings):
+    """Leave data that tell attributes, and markers of stages: of a system, by its settings."""
+    for part in ("train", "test"):
+        path = recipe.folder / "data" / part / "captions.jsonl"
+        path.parent.mkdir(parents=True)
+        line = '{"image": "1.png", "captions": ["a"], "attributes": {"color": "red"}}\n'
+        path.write_text(line, encoding="utf-8")
+    (recipe.folder / "data/.done").touch()
+    for name, text in settings.items():
+        (recipe.folder / "exp" / name).mkdir(parents=True)
+        (recipe.folder / "exp" / name / ".generated").write_text(f"{text}\n", encoding="utf-8")
+
+
+def test_each_system_is_trained_by_its_own_settings(recipe, stub, tmp_path):
+    log, exp = tmp_path / "log", recipe.folder / "exp"
+    stub("gan-train", f'echo "$@" >> {log}')
+    mark(recipe)
+    words = ["--system", "all", "--large", "32", "--steps", "7", "--large-steps", "8"]
+    words += ["--encoder", "all-MiniLM-L6-v2", "--encoder-options", "trainer.steps=9"]
+    done = recipe.run(*words, "--stage", "2", "--stop-stage", "2", "--tiny", "false")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    told = {one[1].removeprefix("name="): one for one in lines}
+    assert list(told) == [
+        *("encoder", "classifier", "stackgan", "stackgan_unaware", "conditional_gan"),
+        "stackgan_large",
+    ]
+    assert "game.encoder._target_=image_gan.encoders.SentenceEncoder" in told["encoder"]
+    assert "+game.encoder.name=all-MiniLM-L6-v2" in told["encoder"]
+    assert told["encoder"][-1] == "trainer.steps=9"
+    reads = f"encoder={exp}/encoder/encoder.safetensors"
+    assert reads in told["stackgan"] and reads in told["stackgan_unaware"]
+    assert not any(word.startswith("encoder=") for word in told["conditional_gan"])
+    unaware = [name for name, one in told.items() if "game.matching_aware=false" in one]
+    assert unaware == ["stackgan_unaware"]
+    large = told.pop("stackgan_large")
+    assert {"data.size=32", "game.generator.second.size=32", "trainer.steps=8"} <= {*large}
+    assert f"stage_one={exp}/stackgan/generator.safetensors" in large
+    assert all("data.size=16" in one for one in told.values())
+    assert all("trainer.steps=7" in told[name] for name in [*told][2:])
+
+
+def test_captions_that_cannot_be_read_are_left_out_but_not_all(recipe, stub):
+    mark(recipe, real="16")
+    words = ["--large", "0", "--stage", "3", "--stop-stage", "3"]
+    stub("image-gan-generate", "exit 2")
+    done = recipe.run(*words)
+    assert done.returncode == 2 and "stage 3: stackgan made nothing" in done.stderr
+    made = recipe.folder / "exp/stackgan/generated"
+    stub("image-gan-generate", f"mkdir -p {made}; touch {made}/captions.jsonl; exit 2")
+    done = recipe.run(*words)
+    assert done.returncode == 0 and "stackgan can't read" in done.stderr
+    assert (recipe.folder / "exp/stackgan/.generated").exists()
+
+
+# What is refused
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
