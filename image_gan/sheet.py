@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -51,14 +52,16 @@ def sheet(headings: Sequence[str], rows: Sequence[Row]) -> Image.Image:
         LINE + GAP + max((image.height for image in images if image), default=0)
         for _, images in rows
     ]
-    page = Image.new("RGB", (GAP + width * len(headings), LINE + 2 * GAP + sum(heights)), "white")
-    draw, top = ImageDraw.Draw(page), GAP
     font = ImageFont.load_default()
+    captions = [caption.encode("latin-1", "replace").decode("latin-1") for caption, _ in rows]
+    widest = max(map(font.getlength, captions), default=0)  # of what any font here has
+    across = max(GAP + width * len(headings), 2 * GAP + ceil(widest))
+    page = Image.new("RGB", (across, LINE + 2 * GAP + sum(heights)), "white")
+    draw, top = ImageDraw.Draw(page), GAP
     for column, heading in enumerate(headings):
         draw.text((GAP + column * width, top), heading, "black", font)
     top += LINE
-    for (caption, images), height in zip(rows, heights, strict=True):
-        text = caption.encode("latin-1", "replace").decode("latin-1")  # what any font here has
+    for text, (_, images), height in zip(captions, rows, heights, strict=True):
         draw.text((GAP, top), text, "gray", font)
         for column, image in enumerate(images):
             if image:

@@ -193,12 +193,15 @@ done
 
 encoders=("$exp/encoder/encoder.safetensors" "$exp/encoder/pictures.safetensors")
 judges=(--encoder "${encoders[0]}" --pictures "${encoders[1]}")
-judge=$exp/encoder/pictures.safetensors
 trained=("$exp/encoder/.trained" "$data/.done")
 if [ "$told" = true ]; then
-  judge=$exp/classifier/generator.safetensors
-  judges+=(--attributes "$judge")
+  classifier=$exp/classifier/generator.safetensors
+  judges+=(--attributes "$classifier" --features "$classifier")
+  judges_of_real=("${judges[@]}")
   trained+=("$exp/classifier/.trained")
+else  # the picture encoder tells no classes: no Inception score
+  judges_of_real=("${judges[@]}")
+  judges+=(--features "${encoders[1]}" --metrics caption_precision,diversity,fid,kid)
 fi
 real=$exp/real/generated
 for one in $systems; do
@@ -206,13 +209,13 @@ for one in $systems; do
   if [ "$one" = stackgan_large ]; then pictures=$exp/$one/smaller; fi
   if begin 4 "score $one" "$exp/$one/.scored" "$score_options" "$exp/$one/.generated" \
     "$exp/real/.generated" "${trained[@]}"; then
-    score "$one" "$pictures" "${judges[@]}" --real "$real" --features "$judge" $score_options
+    score "$one" "$pictures" "${judges[@]}" --real "$real" $score_options
     finish
   fi
 done
 if begin 4 "score the real pictures" "$exp/real/.scored" "$score_options" "$exp/real/.generated" \
   "${trained[@]}"; then
-  score real "$real" "${judges[@]}" --features "$judge" $score_options
+  score real "$real" "${judges_of_real[@]}" $score_options
   finish
 fi
 
