@@ -78,6 +78,7 @@ def test_every_kind_of_data_trains(run, kind):
 def test_every_kind_of_data_is_tried_here():
     folder = Path(train.__file__).parents[1] / "image_gan" / "conf" / "data"
     elsewhere = {"labelled", "domains", "downscaled"}  # tried with those, and with SRResNet
+    elsewhere |= {"captioned", "attributes"}  # and from text to pictures
     assert {path.stem for path in folder.glob("*.yaml")} == set(DATA) | elsewhere
 
 
