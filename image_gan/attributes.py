@@ -36,7 +36,8 @@ class AttributeClassifier(nn.Module):
     ):
         super().__init__()
         self.attributes = {name: list(values) for name, values in attributes.items()}
-        if not all(len(set(values)) > 1 for values in (self.attributes or {"": []}).values()):
+        several = [len(set(values)) > 1 for values in self.attributes.values()]
+        if not (several and all(several)):
             raise ValueError("attributes: of each, two values at least are needed")
         count = sum(map(len, self.attributes.values()))
         self.network = Classifier(inputs, count, channels)
