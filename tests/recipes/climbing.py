@@ -32,16 +32,19 @@ class Recipe:
             self.command,
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        said = []
         for line in process.stdout:
+            said.append(line)
             if line.startswith(sign) and "done before" not in line:
                 time.sleep(after)
                 break
         else:
-            raise AssertionError(f"never said {sign!r}")
+            end = f"ended with {process.wait()}, never said {sign!r}"
+            raise AssertionError(f"{end}:\n{''.join(said)}")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

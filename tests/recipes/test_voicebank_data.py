@@ -166,6 +166,22 @@ def test_a_mended_corpus_goes_through(unpacked, prepare, tmp_path):
     assert prepare(unpacked, tmp_path / "data") == 0
 
 
+def test_what_a_kill_cuts_short_is_no_recording(script, unpacked, monkeypatch, tmp_path):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    module = script("voicebank/local/prepare.py")
+    job = module.jobs_of(unpacked, tmp_path / "data")[0]
+    with monkeypatch.context() as patch:
+        patch.setattr("segan.kaldi.os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            module.convert(job)
+    (left,) = job.target("noisy").parent.iterdir()
+    assert left.name.startswith(".")  # no program looks at hidden files
+    module.convert(job)
+    assert list(job.target("noisy").parent.iterdir()) == [job.target("noisy")]
+
+
 def test_a_truncated_archive_is_named(miniature, prepare, tmp_path, capsys):
     corpus = tmp_path / "corpus"
     shutil.copytree(miniature, corpus)

@@ -47,7 +47,7 @@ def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
         ("Stage 1", 0.3),
         ("step 10", 0.0),  # of the training, stage 2
         ("Stage 3: enhance with segan", 1.0),
-        ("Stage 4: score wiener", 1.5),
+        ("Stage 4: score segan", 0.5),
         ("Stage 5", 0.7),
     ]:
         recipe.kill(sign, after)

@@ -18,7 +18,7 @@ import soundfile
 from tqdm import tqdm
 
 from segan import kaldi
-from segan.audio import resample, write
+from segan.audio import resample
 from segan.parallel import each
 
 RATE = 16000
@@ -152,24 +152,14 @@ def convert(job: Job) -> tuple[float, str]:
         if noisy != clean:
             raise Fault(f"{job.utterance}: noisy has {noisy} samples at 16 kHz, clean {clean}")
         for side, wave in waves.items():
-            keep(job.target(side), wave)
+            kaldi.write_wav(job.target(side), wave, RATE)
         return clean / RATE, ""
     except Fault as fault:
         return 0.0, str(fault)
 
 
-def keep(path: Path, wave: np.ndarray) -> None:
-    """Write a 16-bit WAV, whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part.wav")
-    write(part, wave, RATE, "PCM_16")
-    os.replace(part, path)
-
-
 def convert_all(jobs: list[Job], processes: int) -> list[float]:
     """Return the seconds of each utterance. Raises Fault with a line for each that is unusable."""
-    for side in ("noisy", "clean"):
-        for folder in {job.folder for job in jobs}:
-            (folder / side).mkdir(parents=True, exist_ok=True)
     progress = partial(tqdm, desc="16 kHz", unit="file", disable=None)
     done = each(convert, jobs, processes, progress)
     if faults := [fault for _, fault in done if fault]:
