@@ -27,6 +27,7 @@ from collections.abc import Iterable
 
 from segan.metrics.alignment import delay, warn_if_misaligned
 from segan.metrics.checks import Caution, MetricUndefined, validate
+from segan.metrics.coloration import coloration, warn_if_colored
 from segan.metrics.composite import RATINGS, cbak, covl, csig, parts, rating
 from segan.metrics.distortion import segmental_snr, si_sdr, snr
 from segan.metrics.perceptual import estoi, pesq, stoi
@@ -37,6 +38,7 @@ __all__ = [
     "Caution",
     "MetricUndefined",
     "cbak",
+    "coloration",
     "covl",
     "csig",
     "delay",
@@ -70,7 +72,8 @@ def evaluate(clean, enhanced, rate: int, metrics: Iterable[str] = ALL) -> dict[s
 
     Signals ``(T,)`` at ``rate`` Hz; names as in ``ALL``. What several metrics need is computed
     once. NaN, with a ``MetricUndefined`` warning, where a metric has no value; a ``Caution`` where
-    ``enhanced`` is over 1 ms early or late. Raises ``ValueError`` for an unknown name, and as
+    ``enhanced`` is over 1 ms early or late, or where PESQ is asked of what a filter has colored.
+    Raises ``ValueError`` for an unknown name, and as
     ``validate`` does.
     """
     metrics = list(metrics)
@@ -80,6 +83,8 @@ def evaluate(clean, enhanced, rate: int, metrics: Iterable[str] = ALL) -> dict[s
     clean, enhanced = validate(clean, enhanced, rate)
     warn_if_misaligned(clean, enhanced, rate)
     needed = dict.fromkeys(part for name in metrics for part in parts(name))
+    if "pesq" in needed:
+        warn_if_colored(clean, enhanced, rate)
     scores = {part: MEASURES[part](clean, enhanced, rate) for part in needed}
     scores |= {name: rating(name, scores, rate) for name in metrics if name in RATINGS}
     return {name: scores[name] for name in metrics}

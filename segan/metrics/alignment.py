@@ -20,13 +20,13 @@ def delay(clean, enhanced) -> int:
     """
     clean, enhanced = validate(clean, enhanced)
     longest = min(LONGEST, len(clean))
-    correlation = np.abs(_cross_correlation(clean, enhanced, longest))
+    correlation = np.abs(cross_correlation(clean, enhanced, longest))
     best = int(np.argmax(correlation))
     bound = np.linalg.norm(clean) * np.linalg.norm(enhanced)
     return best - longest if correlation[best] > 0.2 * bound else 0
 
 
-def _cross_correlation(clean: np.ndarray, enhanced: np.ndarray, longest: int) -> np.ndarray:
+def cross_correlation(clean: np.ndarray, enhanced: np.ndarray, longest: int) -> np.ndarray:
     """Return the cross-correlation at lags -longest..longest, summed over blocks of the signals.
 
     Shapes: ``(T,), (T,) -> (2 longest + 1,)``. Memory doesn't grow with T.

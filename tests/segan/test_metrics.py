@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pesq import pesq as library_pesq
 from pystoi import stoi as library_stoi
 from scipy.linalg import solve_toeplitz, toeplitz
+from scipy.signal import fftconvolve, firwin2
 
 from segan import metrics
 from segan.metrics import composite, perceptual, spectral
@@ -438,6 +439,41 @@ def test_delay_finds_the_shift_over_many_blocks(monkeypatch):
 def test_delay_is_0_where_nothing_is_common():
     assert metrics.delay(CLEAN, hiss(CLEAN, 0)) == 0
     assert metrics.delay(CLEAN, np.zeros_like(CLEAN)) == 0
+
+
+@given(st.floats(-5, 20), st.floats(0.01, 100), st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_noise_and_level_do_not_color(snr, scale, seed):
+    noisy = CLEAN + hiss(CLEAN, snr, seed)
+    assert 0 <= metrics.coloration(CLEAN, scale * noisy, RATE) < 2
+
+
+@pytest.mark.parametrize("decibels", [-12, 0, 3, 12])
+def test_coloration_is_how_much_a_filter_raises_a_band(decibels):
+    white, gain = np.random.default_rng(0).standard_normal(RATE * 4), 10 ** (decibels / 20)
+    taps = firwin2(513, [0, 1000, 1001, 8000], [1, 1, gain, gain], fs=RATE)
+    whole = 20 * np.log10(1 / 8 + 7 / 8 * gain)  # 7/8 of the energy lie above 1 kHz
+    raised = metrics.coloration(white, fftconvolve(white, taps, "same"), RATE)
+    assert raised == pytest.approx(max(decibels, 0) - whole, abs=0.3)
+
+
+@pytest.mark.parametrize("rate", [1000, 8000, 48000])
+def test_coloration_of_little_or_nothing_is_0(rate):
+    for wave in (np.zeros(100), np.ones(1), np.zeros(rate)):
+        assert metrics.coloration(wave, wave, rate) == 0
+
+
+def test_evaluate_says_that_a_filter_flatters_pesq():
+    taps = firwin2(1025, [0, 400, 430, 570, 600, 8000], [1, 1, 6, 6, 1, 1], fs=RATE)
+    colored = fftconvolve(NOISY, taps, "same")
+    with pytest.warns(metrics.Caution, match=r"raised by over 6 dB .* PESQ hardly minds"):
+        flattered = metrics.evaluate(CLEAN, colored, RATE, ["pesq"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = metrics.evaluate(CLEAN, NOISY, RATE, ["pesq", "si_sdr"])
+        after = metrics.evaluate(CLEAN, colored, RATE, ["si_sdr"])
+    assert flattered["pesq"] > before["pesq"] + 0.3  # for the same speech in the same noise
+    assert after["si_sdr"] < before["si_sdr"] - 10
 
 
 def test_evaluate_says_that_an_estimate_is_late():
