@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -44,6 +47,16 @@ def shown(x: np.ndarray, cmyk: bool = False) -> Image.Image:
     return Image.fromarray(levels.astype(np.uint8).transpose(1, 2, 0))
 
 
+@cache
+def lettering() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
+    """Return a font and a coding of what it has: matplotlib's, of many scripts, or Pillow's own."""
+    if matplotlib := find_spec("matplotlib"):
+        file = Path(matplotlib.origin).with_name("mpl-data") / "fonts/ttf/DejaVuSans.ttf"
+        if file.is_file():
+            return ImageFont.truetype(file, 10), "utf-8"
+    return ImageFont.load_default(), "latin-1"
+
+
 def sheet(headings: Sequence[str], rows: Sequence[Row]) -> Image.Image:
     """Return one picture of all rows, white between them; a heading for each column."""
     pictures = [image for _, images in rows for image in images if image]
@@ -52,9 +65,9 @@ def sheet(headings: Sequence[str], rows: Sequence[Row]) -> Image.Image:
         LINE + GAP + max((image.height for image in images if image), default=0)
         for _, images in rows
     ]
-    font = ImageFont.load_default()
-    captions = [caption.encode("latin-1", "replace").decode("latin-1") for caption, _ in rows]
-    widest = max(map(font.getlength, captions), default=0)  # of what any font here has
+    font, coding = lettering()
+    captions = [caption.encode(coding, "replace").decode(coding) for caption, _ in rows]
+    widest = max(map(font.getlength, captions), default=0)
     across = max(GAP + width * len(headings), 2 * GAP + ceil(widest))
     page = Image.new("RGB", (across, LINE + 2 * GAP + sum(heights)), "white")
     draw, top = ImageDraw.Draw(page), GAP

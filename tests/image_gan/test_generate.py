@@ -16,6 +16,7 @@ from torch import nn
 from gan.checkpoint import export
 from image_gan import generate, images, translate
 from image_gan.resnet import ResNet
+from image_gan.sheet import sheet
 from image_gan.translate import PictureTranslator
 
 
@@ -229,6 +230,12 @@ def test_an_input_is_never_overwritten(run, tmp_path, where):
 
 
 # The contact sheet
+
+
+def test_a_sheet_is_captioned_in_many_scripts():
+    captions = ["little bird", "маленькая птица", "маленький котик", "μικρό πουλί", "\ud800"]
+    pages = {sheet([], [(caption, [])]).tobytes() for caption in captions}
+    assert len(pages) == len(captions)
 
 
 def test_the_sheet_shows_source_estimate_and_target(run, tmp_path):
