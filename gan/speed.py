@@ -44,7 +44,7 @@ class Speed:
     fused: bool | str = "auto"
     channels_last: bool | str = "auto"
     together: bool | str = "auto"
-    compile: Sequence[str] | str = "auto"
+    compile: Sequence[str] | str | bool = "auto"
     graphs: bool = False
     recompute: Sequence[str] = ()
     sync_batch_norm: bool = False
@@ -97,11 +97,11 @@ class Speed:
 
     def networks(self, game: Game) -> list[nn.Module]:
         """Return the networks to compile."""
-        if self.compile == "all":
+        if self.compile in ("all", True):
             return [n for n in game.children() if any(True for _ in n.parameters())]
         if isinstance(self.compile, str):
             raise ValueError(f"speed.compile is {self.compile!r}: a list of networks, all, or auto")
-        return [named(game, name, "compile") for name in self.compile]
+        return [named(game, name, "compile") for name in self.compile or ()]
 
     # -- in every step -----------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@
     model = image_gan.load("exp/pix2pix/generator.safetensors")
     estimate = model(picture)  # of PIL, NumPy or torch, and so is the estimate
 
-    painter = image_gan.paint.load("exp/stackgan/generator.safetensors")
+    from image_gan import paint
+
+    painter = paint.load("exp/stackgan/generator.safetensors")
     pictures = painter("a small blue bird", count=8)
 
 Nothing heavy is imported before one of the names below is used.

@@ -56,8 +56,8 @@ made from text (image-gan-generate --captions, whose captions.jsonl is in the fo
   image-gan-evaluate GENERATED --attributes A.safetensors
                            attribute_accuracy, all_attributes: is seen what was asked for? and
                            diversity: do the pictures of one caption differ?
-  image-gan-evaluate GENERATED --encoder exp/encoder/encoder.safetensors \\
-      --pictures exp/encoder/pictures.safetensors
+  image-gan-evaluate GENERATED --encoder exp/text_encoder/encoder.safetensors \\
+      --pictures exp/text_encoder/pictures.safetensors
                            caption_precision: is a picture's own caption the nearest of 100?
   image-gan-evaluate GENERATED --real REAL --features A.safetensors
                            inception_score, fid, kid, by a classifier or by inception

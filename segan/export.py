@@ -41,7 +41,7 @@ An ONNX file is in one piece and says in its metadata what it is: rate, hop, win
 (samples to either side that a sample depends on), latency (later samples that it depends on),
 delay, causal, form, name, kind, version of segan, licence. Weights that half precision holds
 exactly, as those in the package, are stored so; --half stores all so. What is computed is computed
-in single precision either way.
+in single precision either way, but for the spectrum, which is summed in doubles.
 exit status: 0 written, 2 not (a line says why), 130 interrupted."""
 
 TOLERANCE = 1e-4

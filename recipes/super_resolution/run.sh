@@ -13,14 +13,14 @@
 #   --system srresnet,srgan
 #                         one or several of srresnet, srgan (from srresnet's weights, as in the
 #                         paper) and srgan_features (the same, but for its content loss),
-#                         separated by commas; those of the last two train srresnet first.
+#                         separated by commas; the last two train srresnet first.
 #                         bicubic, which is always there: that alone
 #   --corpus DIR          a folder with train/ and a folder for the test, large pictures in each;
 #                         without it stage 0 downloads BSDS300 (22 MB), whose test set is the
 #                         paper's BSD100
 #   --test test           the folder for the test
 #   --quote NAME          quote the paper's scores on set5, set14 or bsd100 beside those measured
-#   --mirror URL          where to download it from instead
+#   --mirror URL          where to download the corpus from instead
 #   --scale 4             how many times larger; or 2
 #   --size 96             side of the large pictures cut out in training
 #   --data data --exp exp where the pictures and the results go

@@ -72,8 +72,8 @@ def evaluate(clean, enhanced, rate: int, metrics: Iterable[str] = ALL) -> dict[s
 
     Signals ``(T,)`` at ``rate`` Hz; names as in ``ALL``. What several metrics need is computed
     once. NaN, with a ``MetricUndefined`` warning, where a metric has no value; a ``Caution`` where
-    ``enhanced`` is over 1 ms early or late, or where PESQ is asked of what a filter has colored.
-    Raises ``ValueError`` for an unknown name, and as
+    ``enhanced`` is over 1 ms early or late, where PESQ is asked of what a filter has colored, or
+    LLR of a reference with digital silence. Raises ``ValueError`` for an unknown name, and as
     ``validate`` does.
     """
     metrics = list(metrics)

@@ -160,6 +160,12 @@ def test_what_cannot_be_is_told(speed, told):
         trained(translation(), speed)
 
 
+def test_compile_also_takes_yes_and_no():
+    game = translation()
+    assert Speed(compile=True).networks(game) == Speed(compile="all").networks(game) != []
+    assert Speed(compile=False).networks(game) == Speed(compile=()).networks(game) == []
+
+
 def test_precision_follows_the_device():
     assert pick_precision("auto", CPU) is None
     assert pick_precision("bf16", CPU) is torch.bfloat16
