@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from segan.metrics.alignment import cross_correlation
+from segan.metrics.alignment import cross_correlation, delay
 from segan.metrics.checks import Caution, validate
 
 LOWEST = 100  # Hz, where the third octaves begin
@@ -17,27 +17,35 @@ STRONG = 6  # dB: denoisers stay below 4, a filter made to please PESQ is at 7
 def coloration(clean, enhanced, rate: int) -> float:
     """Return by how many dB the most raised band lies over all bands together; 0 for silence.
 
-    A band's gain is that of ``clean`` within ``enhanced``, both ``(T,)`` at ``rate`` Hz: their
-    cross-spectrum over the power of ``clean``, so what is added, as noise, counts for nothing.
-    Bands are third octaves with at least 1 % of the energy. Raises ``ValueError`` as ``validate``
-    does.
+    A band's gain is that of ``clean`` within ``enhanced``, both ``(T,)`` at ``rate`` Hz: the
+    magnitude of their cross-spectrum over the power of ``clean``, so what is added, as noise,
+    counts for nothing. Nor do a delay (see ``metrics.delay``) and polarity. Bands are third
+    octaves with at least 1 % of the energy. Raises ``ValueError`` as ``validate`` does.
     """
     clean, enhanced = validate(clean, enhanced, rate)
-    power, cross = (_by_band(clean, other, rate) for other in (clean, enhanced))
+    power = _by_band(clean, clean, rate)
+    cross = _by_band(clean, enhanced, rate, delay(clean, enhanced))
     counts = (power > LEAST * power.sum()) & (power > 0)
+    if not (counts.any() and cross.any()):
+        return 0.0
     gains = cross[counts] / power[counts]
-    whole = cross.sum() / power.sum() if counts.any() else 0.0
-    return 20 * float(np.log10(gains.max() / whole)) if whole > 0 else 0.0
+    return 20 * float(np.log10(gains.max() * power.sum() / cross.sum()))
 
 
-def _by_band(one: np.ndarray, other: np.ndarray, rate: int) -> np.ndarray:
-    """Return the real cross-spectrum of two signals summed in third octaves (Blackman-Tukey)."""
+def _by_band(one: np.ndarray, other: np.ndarray, rate: int, late: int = 0) -> np.ndarray:
+    """Return the magnitude of the cross-spectrum in third octaves (Blackman and Tukey).
+
+    ``late`` is by how many samples ``other`` is late.
+    """
     longest = max(1, min(len(one), rate // 60))
-    lags = cross_correlation(one, other, longest) * np.hanning(2 * longest + 3)[1:-1]
-    spectrum = np.fft.rfft(np.fft.ifftshift(lags)).real
+    around = longest + abs(late)
+    lags = cross_correlation(one, other, around)[around + late - longest :][: 2 * longest + 1]
+    spectrum = np.fft.rfft(np.fft.ifftshift(lags * np.hanning(2 * longest + 3)[1:-1]))
     hertz = np.fft.rfftfreq(len(lags), 1 / rate)
     band = np.floor(3 * np.log2(np.maximum(hertz, 1) / LOWEST)).astype(int)
-    return np.bincount(band[band >= 0], spectrum[band >= 0], minlength=1)
+    band, spectrum = band[band >= 0], spectrum[band >= 0]
+    parts = (np.bincount(band, part, minlength=1) for part in (spectrum.real, spectrum.imag))
+    return np.hypot(*parts)
 
 
 def warn_if_colored(clean: np.ndarray, enhanced: np.ndarray, rate: int) -> None:

@@ -457,6 +457,13 @@ def test_coloration_is_how_much_a_filter_raises_a_band(decibels):
     assert raised == pytest.approx(max(decibels, 0) - whole, abs=0.3)
 
 
+@given(st.integers(-400, 400), st.sampled_from([1, -1]))
+@settings(max_examples=20, deadline=None)
+def test_delay_and_polarity_do_not_color(shift, sign):
+    late = sign * np.roll(CLEAN, shift)
+    assert metrics.coloration(CLEAN, late, RATE) == pytest.approx(0, abs=0.5)
+
+
 @pytest.mark.parametrize("rate", [1000, 8000, 48000])
 def test_coloration_of_little_or_nothing_is_0(rate):
     for wave in (np.zeros(100), np.ones(1), np.zeros(rate)):
