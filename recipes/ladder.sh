@@ -63,4 +63,13 @@ finish() {
   mv "$marker.part" "$marker"
 }
 
+# is_scored NAME: succeed where a system has scores, and of the data that are there now.
+is_scored() {
+  [ -f "$exp/$1/.scored" ] || return 1
+  if [ "$data/.done" -nt "$exp/$1/.scored" ]; then
+    echo "$exp/$1: scored on other data, so it is not in the report" >&2
+    return 1
+  fi
+}
+
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }

@@ -100,15 +100,15 @@ score() {
 
 # report FOLDER TITLE DATA NAME...: stage 5, of those that have scores; quotes what is published.
 report() {
-  local folder=$1 title=$2 data=$3 one scored=()
+  local folder=$1 title=$2 test=$3 one scored=()
   shift 3
   for one; do
-    if [ -f "$exp/$one/.scored" ]; then scored+=("$exp/$one"); fi
+    if is_scored "$one"; then scored+=("$exp/$one"); fi
   done
   if [ ${#scored[@]} = 0 ]; then return; fi
   if begin 5 "report" "$folder/.reported" "${scored[*]}${published:+ $published}" \
     "${scored[@]/%//.scored}"; then
-    image-gan-report "${scored[@]}" --data "$data" -o "$folder" --title "$title" --force \
+    image-gan-report "${scored[@]}" --data "$test" -o "$folder" --title "$title" --force \
       ${published:+--quoted "$published"}
     finish
   fi

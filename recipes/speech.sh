@@ -53,7 +53,7 @@ compare() {
     made=$exp/$one/.trained
     [ -f "$made" ] || made=$data/.done
     if begin 3 "enhance with $one" "$exp/$one/.enhanced" "" "$made" "$data/.done"; then
-      $score_cmd segan-enhance --quiet --model "$(model_of "$one")" "$data/test/wav/noisy" \
+      $score_cmd segan-enhance --quiet --model "$(model_of "$one")" --wav-scp "$data/test/wav.scp" \
         -o "$exp/$one/enhanced" --force --jobs "$jobs"
       finish
     fi
@@ -68,7 +68,7 @@ compare() {
     fi
   done
   for one in noisy wiener segan segan_plus default tuned embedded; do
-    if [ -f "$exp/$one/.scored" ]; then scored+=("$exp/$one"); fi
+    if is_scored "$one"; then scored+=("$exp/$one"); fi
   done
   if [ ${#scored[@]} = 0 ]; then return; fi
   if begin 5 "report" "$exp/.reported" "${scored[*]}" "${scored[@]/%//.scored}"; then

@@ -21,7 +21,8 @@ the table to keep beside a recipe (RESULTS.md)."""
 EPILOG = """\
 A SYSTEM is a folder, whose name is the system's:
   scores/          what segan-evaluate --out wrote: scores.tsv, summary.json
-  enhanced/        optional: what the system made, a sound file named after each utterance
+  enhanced/        optional: what the system made, a sound file named after each utterance, or
+                   what its wav.scp lists
   log.jsonl, config.yaml, versions.json   optional: what gan-train left
 DIR is the Kaldi data directory of the test set: wav.scp; optional spk1.scp (clean), utt2spk,
 utt2snr (dB), utt2noise, utt2dur.

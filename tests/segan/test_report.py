@@ -15,8 +15,9 @@ import pytest
 import scipy.stats
 import soundfile
 
+from gan.outputs import Refusal
 from segan import evaluate
-from segan.report import cli, examples
+from segan.report import cli, examples, scores
 
 RATE = 16000
 ROOT = Path(__file__).parents[2]
@@ -208,6 +209,16 @@ def test_the_page_is_whole_html_and_fetches_nothing(report):
     style = "".join(shown.texts["style"])
     assert "@import" not in style and "url(http" not in style
     assert "link" not in dict(shown.elements)
+
+
+def test_enhanced_sound_is_also_found_by_a_wav_scp(tmp_path):
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "stale.wav").touch()
+    (tmp_path / "wav.scp").write_text(f"a/1 {tmp_path}/wav/a%2F1.wav\n", encoding="utf-8")
+    assert scores.audio_files(tmp_path) == {"a/1": tmp_path / "wav/a%2F1.wav"}
+    (tmp_path / "wav.scp").write_text("a/1\n", encoding="utf-8")
+    with pytest.raises(Refusal, match=r"wav\.scp"):
+        scores.audio_files(tmp_path)
 
 
 def test_players_hold_the_files_samples(report):
