@@ -1,6 +1,7 @@
 """Stages 0 and 1 of recipes/voicebank: what is downloaded, what becomes of it, what is refused."""
 
 import hashlib
+import os
 import shutil
 import threading
 import zipfile
@@ -180,6 +181,56 @@ def test_what_a_kill_cuts_short_is_no_recording(script, unpacked, monkeypatch, t
     assert left.name.startswith(".")  # no program looks at hidden files
     module.convert(job)
     assert list(job.target("noisy").parent.iterdir()) == [job.target("noisy")]
+
+
+@pytest.mark.parametrize("kind", ["unpacked", "miniature"])
+@pytest.mark.parametrize("left", ["a broken file", "an older sound"])
+def test_what_is_broken_or_older_than_its_source_is_done_again(
+    script, request, tmp_path, kind, left
+):
+    corpus = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy")
+    module = script("voicebank/local/prepare.py")
+    job = module.jobs_of(corpus, tmp_path / "data")[0]
+    module.convert(job)
+    target = job.target("clean")
+    right = target.read_bytes()
+    if left == "a broken file":
+        target.write_bytes(b"")
+    else:
+        soundfile.write(target, np.ones(soundfile.info(target).frames) / 2, 16000)
+        assert module.convert(job)[0] and target.read_bytes() != right  # taken for done
+        place, name = job.clean
+        later = target.stat().st_mtime + 1
+        os.utime(place / name if kind == "unpacked" else place, (later, later))
+    assert module.convert(job) == (soundfile.info(target).duration, "")
+    assert target.read_bytes() == right
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("data", "data: file exists"),
+        ("data/test", "data/test/wav/noisy: not a directory"),
+        ("", "a process died"),
+    ],
+)
+def test_what_can_not_be_written_is_a_line(
+    script, monkeypatch, miniature, tmp_path, capsys, place, said
+):
+    def each(function, items, *_):
+        if not place:
+            raise RuntimeError("a process died")
+        return [function(one) for one in items if one.set == "test"]
+
+    if place:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("")
+    module = script("voicebank/local/prepare.py")
+    monkeypatch.setattr(module, "each", each)
+    monkeypatch.setattr("sys.argv", ["prepare.py", str(miniature), str(tmp_path / "data")])
+    assert module.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prepare: ") and line.endswith(said)
 
 
 def test_a_truncated_archive_is_named(miniature, prepare, tmp_path, capsys):
