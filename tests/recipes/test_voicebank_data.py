@@ -279,6 +279,9 @@ class Server(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "bytes=0-")
         self.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if start >= len(data):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
@@ -341,6 +344,19 @@ def test_download_goes_on_where_the_connection_broke(served, download, tmp_path,
     assert same(tmp_path / "corpus", server.files)
     assert "the connection ended early; run again to go on" in capsys.readouterr().err
     assert f"bytes={2 * server.limit}-" in server.asked
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["check sum", "no check sum"])
+def test_download_goes_on_after_the_last_byte(served, download, tmp_path, known):
+    server, url, listing = served
+    name, data = next(iter(server.files.items()))
+    md5 = hashlib.md5(data).hexdigest() if known else ""
+    listing.write_text(f"archive\tbytes\tmd5\turl\n{name}\t\t{md5}\t{url}/{name}\n")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / f"corpus/{name}.part").write_bytes(data)
+    assert download(listing, tmp_path / "corpus") == 0
+    assert same(tmp_path / "corpus", {name: data})
+    assert server.asked == [f"bytes={len(data)}-", *([] if known else ["bytes=0-"])]
 
 
 def test_download_refuses_what_is_not_the_archive(served, download, tmp_path, capsys):
