@@ -214,7 +214,7 @@ COMMANDS = {
 
 
 def _add_force(own: argparse.ArgumentParser) -> None:
-    text = "overwrite a data directory that is complete"
+    text = "overwrite a data directory that is complete, and maps of unknown origin"
     own.add_argument("-f", "--force", action="store_true", help=text)
 
 
@@ -426,7 +426,9 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _check_free(out: Path, force: bool, inputs: Sequence[Path]) -> None:
-    """Refuse to write where a data directory is complete, or an input is."""
+    """Refuse to write where a data directory is complete, or maps of others or an input are."""
+    from segan.kaldi import strange_maps
+
     for place in inputs:
         if out.resolve() == place.resolve():
             raise ValueError(f"{out}: is an input too; name another place")
@@ -434,6 +436,9 @@ def _check_free(out: Path, force: bool, inputs: Sequence[Path]) -> None:
         raise ValueError(f"{out}: a file, where a folder is to be; name another place")
     if (out / "wav.scp").exists() and not force:
         raise ValueError(f"{out}: is there and complete; --force overwrites it")
+    if (names := strange_maps(out)) and not force:
+        what = f"no data directory, but has a file {names[0]!r}"
+        raise ValueError(f"{out}: {what}; name another place, or --force removes it")
 
 
 def _report(out: Path, left_out: int = 0) -> int:

@@ -113,7 +113,6 @@ def _discard_others(target: Path, settings: dict, tasks: Iterable[Task]) -> None
     for task in tasks:
         for path in task.targets:
             path.unlink(missing_ok=True)
-    target.mkdir(parents=True, exist_ok=True)
     stamp.write_text(text, encoding="utf-8")
 
 

@@ -5,7 +5,8 @@
 gives seconds, and other ``utt2...`` and ``spk2...`` maps say more. Every map is sorted by its keys
 as ``LC_ALL=C sort`` sorts, by the bytes of UTF-8. See https://kaldi-asr.org/doc/data_prep.html.
 
-A directory is complete when its ``wav.scp`` is there: that is written last.
+A directory is complete when its ``wav.scp`` is there: that is written last. Until then ``.begun``
+says that it is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Table = Mapping[str, object]
 
 NAMES = re.compile(r"(utt2|spk2|reco2)\w+|\w+\.scp|text")  # of the maps in a data directory
 SOUND = ("wav.scp", "spk1.scp")
+BEGUN = ".begun"  # the mark of a directory that is being written
 BAD_IN_KEY = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff]")
 BAD_IN_VALUE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -150,18 +152,27 @@ def write_directory(folder: str | Path, tables: Mapping[str, Table]) -> None:
     """
     folder = Path(folder)
     tables = completed(folder, tables)
-    folder.mkdir(parents=True, exist_ok=True)
     begin(folder)
     for path in folder.iterdir():
         if NAMES.fullmatch(path.name) and path.name not in tables:
             path.unlink()
     for name in sorted(tables, key=lambda name: (name == "wav.scp", name)):
         write_map(folder / name, tables[name])
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
 def begin(folder: Path) -> None:
-    """Take the ``wav.scp`` away, by which a directory counts as complete."""
+    """Mark a directory as begun and take its ``wav.scp`` away, by which it counts as complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()
     (folder / "wav.scp").unlink(missing_ok=True)
+
+
+def strange_maps(folder: Path) -> list[str]:
+    """Return what bears a map's name in a folder that is no data directory, not a begun one."""
+    if not folder.is_dir() or any((folder / name).exists() for name in ("wav.scp", BEGUN)):
+        return []
+    return sorted(path.name for path in folder.iterdir() if NAMES.fullmatch(path.name))
 
 
 def completed(folder: Path, tables: Mapping[str, Table]) -> dict[str, Table]:

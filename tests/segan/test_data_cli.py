@@ -698,3 +698,37 @@ def test_what_cannot_be_done_is_a_line_and_changes_nothing(run, sources, argumen
     status, (line,) = run(*arguments)
     assert status == 2 and words in line
     assert contents(sources) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "subset speech keep --first 1",
+        "combine keep speech",
+        "split speech keep dev --speakers 1",
+        "split speech train keep --speakers 1",
+        "import speech/wav keep",
+        "mix --speech speech --noise noise keep",
+    ],
+)
+def test_files_of_others_that_are_named_as_maps_stay(run, sources, arguments):
+    (sources / "keep").mkdir()
+    (sources / "keep/text").write_text("notes")
+    before = contents(sources)
+    status, (line,) = run(*arguments.split())
+    assert status == 2 and line.startswith("keep: no data directory, but has a file 'text'")
+    assert contents(sources) == before
+    assert run(*arguments.split(), "--force")[0] == 0
+    assert not (sources / "keep/text").exists() and not (sources / "keep/.begun").exists()
+
+
+def test_maps_that_were_cut_short_are_replaced(run, sources, monkeypatch):
+    def killed(path, _):
+        path.write_text("torn")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kaldi, "write_map", killed)
+        assert run("subset", "speech", "part", "--first", 1)[0] == 130
+    assert (sources / "part/spk2utt").read_text() == "torn"
+    assert run("subset", "speech", "part", "--first", 1)[0] == 0
