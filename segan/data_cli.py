@@ -383,10 +383,11 @@ def _ids(path: Path) -> list[str]:
 
 
 def _split(options: argparse.Namespace) -> int:
-    from segan.kaldi import hold_out
+    from segan.kaldi import hold_out, is_begun
 
-    for out, other in ((options.rest, options.held), (options.held, options.rest)):
-        _check_free(out, options.force, [options.folder, other])
+    goes_on = is_begun(options.held, along_with=options.rest)
+    _check_free(options.rest, options.force or goes_on, [options.folder, options.held])
+    _check_free(options.held, options.force, [options.folder, options.rest])
     chosen = hold_out(options.folder, options.rest, options.held, options.speakers, options.seed)
     print(f"held out: {', '.join(chosen)}")
     return max(_report(options.rest), _report(options.held))

@@ -677,6 +677,32 @@ def test_split_writes_two_directories(run, sources):
     assert speakers[0] | speakers[1] == {"ann", "bob"} and not speakers[0] & speakers[1]
 
 
+def test_cut_short_at_any_map_a_split_goes_on(run, sources, monkeypatch):
+    split = "split speech {0}train {0}dev --speakers 1".format
+    replace = kaldi.os.replace
+    assert run(*split("whole/").split())[0] == 0
+    for survivors in range(6):
+        left = iter(range(survivors))
+
+        def cut(*paths, left=left):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            replace(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kaldi.os, "replace", cut)
+            assert run(*split(f"{survivors}/").split())[0] == 130
+        assert run(*split(f"{survivors}/").split())[0] == 0
+        assert contents(sources / f"{survivors}") == contents(sources / "whole")
+        assert run(*split(f"{survivors}/").split())[0] == 2  # both are complete
+
+
+def test_a_split_replaces_no_directory_of_another_command(run, sources):
+    kaldi.begin(sources / "dev")
+    status, (line,) = run("split", "noise", "speech", "dev", "--speakers", 1)
+    assert status == 2 and line == "speech: is there and complete; --force overwrites it"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
