@@ -48,8 +48,8 @@ examples:
 Sound goes to DIR/wav as mono 16-bit WAV: channels are averaged, what exceeds full scale is scaled
 down (twins alike). Recordings that are in no subfolder count as a speaker each. What can't be read
 or is silent is named and left out, and the exit status is 2. An import that was cut short is taken
-up where it was: give the same command again. Of an import that is complete, --force redoes what is
-newer in FOLDER."""
+up where it was: give the same command again. Of an import that is complete, --force redoes what
+changed in FOLDER."""
 
 MIX = """\
 examples:

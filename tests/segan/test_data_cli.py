@@ -398,6 +398,18 @@ def test_what_is_newer_or_otherwise_made_is_done_again(run, recordings, tmp_path
     assert len(written) == 6 and check(tmp_path / "out", rate=8000) == []
 
 
+def test_a_recording_in_the_place_of_another_is_imported_though_it_is_older(run, tmp_path):
+    for number, name in enumerate("abc"):
+        path = save(tmp_path / f"in/{name}.wav", speech(0.2 + number / 10, number))
+        os.utime(path, (number, number))
+    assert run("import", "in", "out")[0] == 0
+    kept = (tmp_path / "out/wav/c.wav").stat().st_mtime_ns
+    (tmp_path / "in/b.wav").replace(tmp_path / "in/a.wav")
+    assert run("import", "in", "out", "--force")[0] == 0
+    assert audio.read(tmp_path / "out/wav/a.wav")[0].shape[1] == round(0.3 * RATE)
+    assert (tmp_path / "out/wav/c.wav").stat().st_mtime_ns == kept
+
+
 def test_what_was_made_otherwise_is_not_taken_for_done(run, recordings, tmp_path, monkeypatch):
     """Cut short, an import with other settings leaves nothing that its repetition would trust."""
     assert run("import", recordings, "out")[0] == 0
