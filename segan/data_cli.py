@@ -48,8 +48,8 @@ examples:
 Sound goes to DIR/wav as mono 16-bit WAV: channels are averaged, what exceeds full scale is scaled
 down (twins alike). Recordings that are in no subfolder count as a speaker each. What can't be read
 or is silent is named and left out, and the exit status is 2. An import that was cut short is taken
-up where it was: give the same command again. Of an import that is complete, --force redoes what is
-newer in FOLDER."""
+up where it was: give the same command again. Of an import that is complete, --force redoes what
+changed in FOLDER."""
 
 MIX = """\
 examples:
@@ -214,7 +214,7 @@ COMMANDS = {
 
 
 def _add_force(own: argparse.ArgumentParser) -> None:
-    text = "overwrite a data directory that is complete"
+    text = "overwrite a data directory that is complete, and maps of unknown origin"
     own.add_argument("-f", "--force", action="store_true", help=text)
 
 
@@ -383,10 +383,11 @@ def _ids(path: Path) -> list[str]:
 
 
 def _split(options: argparse.Namespace) -> int:
-    from segan.kaldi import hold_out
+    from segan.kaldi import hold_out, is_begun
 
-    for out, other in ((options.rest, options.held), (options.held, options.rest)):
-        _check_free(out, options.force, [options.folder, other])
+    goes_on = is_begun(options.held, along_with=options.rest)
+    _check_free(options.rest, options.force or goes_on, [options.folder, options.held])
+    _check_free(options.held, options.force, [options.folder, options.rest])
     chosen = hold_out(options.folder, options.rest, options.held, options.speakers, options.seed)
     print(f"held out: {', '.join(chosen)}")
     return max(_report(options.rest), _report(options.held))
@@ -426,7 +427,9 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _check_free(out: Path, force: bool, inputs: Sequence[Path]) -> None:
-    """Refuse to write where a data directory is complete, or an input is."""
+    """Refuse to write where a data directory is complete, or maps of others or an input are."""
+    from segan.kaldi import strange_maps
+
     for place in inputs:
         if out.resolve() == place.resolve():
             raise ValueError(f"{out}: is an input too; name another place")
@@ -434,6 +437,9 @@ def _check_free(out: Path, force: bool, inputs: Sequence[Path]) -> None:
         raise ValueError(f"{out}: a file, where a folder is to be; name another place")
     if (out / "wav.scp").exists() and not force:
         raise ValueError(f"{out}: is there and complete; --force overwrites it")
+    if (names := strange_maps(out)) and not force:
+        what = f"no data directory, but has a file {names[0]!r}"
+        raise ValueError(f"{out}: {what}; name another place, or --force removes it")
 
 
 def _report(out: Path, left_out: int = 0) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import unicodedata
 import warnings
@@ -32,7 +33,7 @@ UNREAD = (
     ".raw",
     ".pcm",
 )  # sound; says so if found
-STAMP = ".import.json"  # the settings with which the files in wav/ were made
+STAMP = ".import.json"  # of each utterance, the rate and the sources of the files in wav/
 FULL = 1 - 2**-15  # the greatest sample of 16 bits
 
 SpeakerRule = Callable[[PurePath], str | None]
@@ -91,10 +92,9 @@ def import_folder(
     """
     folder, target = Path(folder).absolute(), Path(target).absolute()
     clean = Path(clean).absolute() if clean else None
-    settings = {"folder": str(folder), "clean": str(clean), "rate": rate, "speaker": speaker}
     tasks, left_out = _plan(folder, target, clean, speaker_rule(speaker))
     begin(target)
-    _discard_others(target, settings, tasks)
+    _discard_others(target, rate, tasks)
     one = functools.partial(convert, rate=rate)
     done = list(zip(tasks, each(one, tasks, jobs, progress), strict=True))
     left_out += [one.error for _, one in done if one.error]
@@ -105,16 +105,28 @@ def import_folder(
     return Import(len(good), left_out, [note for _, one in good for note in one.notes])
 
 
-def _discard_others(target: Path, settings: dict, tasks: Iterable[Task]) -> None:
-    """Remove what was written with other settings; then what is there is of these."""
-    stamp, text = target / STAMP, json.dumps(settings)
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == text:
-        return
+def _discard_others(target: Path, rate: int, tasks: Iterable[Task]) -> None:
+    """Remove what was written at another rate or of other sources; then what is there is of these.
+
+    Which those are stands in a file, and is noted before anything is written.
+    """
+    path = target / STAMP
+    now = {task.utterance: [rate, *map(_identity, task.sources)] for task in tasks}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for task in tasks:
-        for path in task.targets:
-            path.unlink(missing_ok=True)
-    target.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(text, encoding="utf-8")
+        if before.get(task.utterance) != now[task.utterance]:
+            for own in task.targets:
+                own.unlink(missing_ok=True)
+    part = path.with_name(f"{STAMP}.part")
+    part.write_text(json.dumps(now), encoding="utf-8")
+    os.replace(part, path)
+
+
+def _identity(path: Path) -> str:
+    """Return what changes where a file or its place is taken by another, older or newer."""
+    from segan.journal import stamp
+
+    return f"{path} {stamp(path)}"
 
 
 def _tables(good: list[tuple[Task, Imported]], rate: int) -> dict[str, dict[str, str]]:
@@ -278,10 +290,7 @@ def _safe(name: str, keep: str = "") -> str:
 
 
 def convert(task: Task, rate: int) -> Imported:
-    """Write the recordings of a task, unless they are there and not older than their sources.
-
-    Returns what became of them.
-    """
+    """Write the recordings of a task, unless they are there; return what became of them."""
     from segan import audio
     from segan.batch import describe
 
@@ -299,9 +308,8 @@ def _finished(task: Task) -> int:
     """Return the samples of files that are written already, 0 where one isn't."""
     from segan import audio
 
-    for source, target in zip(task.sources, task.targets, strict=True):
-        if not target.is_file() or target.stat().st_mtime < source.stat().st_mtime:
-            return 0
+    if not all(target.is_file() for target in task.targets):
+        return 0
     with audio.open_audio(task.targets[0]) as file:
         return file.frames
 

@@ -5,7 +5,8 @@
 gives seconds, and other ``utt2...`` and ``spk2...`` maps say more. Every map is sorted by its keys
 as ``LC_ALL=C sort`` sorts, by the bytes of UTF-8. See https://kaldi-asr.org/doc/data_prep.html.
 
-A directory is complete when its ``wav.scp`` is there: that is written last.
+A directory is complete when its ``wav.scp`` is there: that is written last. Until then ``.begun``
+says that it is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Table = Mapping[str, object]
 
 NAMES = re.compile(r"(utt2|spk2|reco2)\w+|\w+\.scp|text")  # of the maps in a data directory
 SOUND = ("wav.scp", "spk1.scp")
+BEGUN = ".begun"  # the mark of a directory that is being written; says which one along with it
 BAD_IN_KEY = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff]")
 BAD_IN_VALUE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -150,18 +152,35 @@ def write_directory(folder: str | Path, tables: Mapping[str, Table]) -> None:
     """
     folder = Path(folder)
     tables = completed(folder, tables)
-    folder.mkdir(parents=True, exist_ok=True)
     begin(folder)
     for path in folder.iterdir():
         if NAMES.fullmatch(path.name) and path.name not in tables:
             path.unlink()
     for name in sorted(tables, key=lambda name: (name == "wav.scp", name)):
         write_map(folder / name, tables[name])
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
-def begin(folder: Path) -> None:
-    """Take the ``wav.scp`` away, by which a directory counts as complete."""
+def begin(folder: Path, along_with: Path | None = None) -> None:
+    """Mark a directory as begun and take its ``wav.scp`` away, by which it counts as complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()
+    if along_with:
+        (folder / BEGUN).write_bytes(os.fsencode(along_with.resolve()))
     (folder / "wav.scp").unlink(missing_ok=True)
+
+
+def is_begun(folder: Path, along_with: Path) -> bool:
+    """Return whether two directories were being written together, this one last."""
+    mark = folder / BEGUN
+    return mark.is_file() and mark.read_bytes() == os.fsencode(along_with.resolve())
+
+
+def strange_maps(folder: Path) -> list[str]:
+    """Return what bears a map's name in a folder that is no data directory, not a begun one."""
+    if not folder.is_dir() or any((folder / name).exists() for name in ("wav.scp", BEGUN)):
+        return []
+    return sorted(path.name for path in folder.iterdir() if NAMES.fullmatch(path.name))
 
 
 def completed(folder: Path, tables: Mapping[str, Table]) -> dict[str, Table]:
@@ -257,7 +276,7 @@ def subset(
         names = [key for group in groups for key in drawn(group.split(" "), per_speaker, seed)]
     names = drawn(names, count, seed)[:first]
     kept = set(speaker_of).difference(names) if exclude else set(names)
-    _write_part(target, tables, kept)
+    write_directory(target, _part(target, tables, kept))
     return len(kept)
 
 
@@ -305,9 +324,10 @@ def drawn(names: Sequence[str], count: int | None, seed: int) -> list[str]:
     return [name for name in names if name in winners]
 
 
-def _write_part(
+def _part(
     target: str | Path, tables: Mapping[str, Mapping[str, str]], utterances: Collection[str]
-) -> None:
+) -> dict[str, Table]:
+    """Return the lines of some utterances; refuse where there would be none in ``target``."""
     if not utterances:
         raise ValueError(f"{target}: no utterance would be in it; select others")
     speaker_of = speakers_of(tables)
@@ -316,7 +336,7 @@ def _write_part(
     for name, table in tables.items():
         keys = speakers if keyed_by_speaker(name) else utterances
         part[name] = {key: value for key, value in table.items() if key in keys}
-    write_directory(target, part)
+    return part
 
 
 def hold_out(
@@ -324,16 +344,24 @@ def hold_out(
 ) -> list[str]:
     """Write ``speakers`` drawn speakers into ``held``, the others into ``rest``; return the drawn.
 
+    ``held`` is complete last, and until then marked as begun along with ``rest``.
+
     Raises:
         ValueError: where no speaker would be left.
     """
-    names = sorted(set(speakers_of(read_directory(folder)).values()), key=order)
+    tables, rest, held = read_directory(folder), Path(rest), Path(held)
+    speaker_of = speakers_of(tables)
+    names = sorted(set(speaker_of.values()), key=order)
     if not 0 < speakers < len(names):
         have = f"has {len(names)} speaker{'s' * (len(names) != 1)}"
         raise ValueError(f"{folder}: {have}, {speakers} can't be held out; one must stay")
     chosen = drawn(names, speakers, seed)
-    subset(folder, held, speakers=chosen)
-    subset(folder, rest, speakers=chosen, exclude=True)
+    inside = {key for key, speaker in speaker_of.items() if speaker in chosen}
+    parts = {rest: speaker_of.keys() - inside, held: inside}
+    done = {place: completed(place, _part(place, tables, keys)) for place, keys in parts.items()}
+    begin(held, along_with=rest)
+    for place, part in done.items():
+        write_directory(place, part)
     return chosen
 
 

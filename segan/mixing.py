@@ -94,7 +94,6 @@ def mix_directory(
     mixtures = plan(*sources, target, snrs, seed, count)
     completed(target, _tables(mixtures))  # refuses bad ids before the work, not after it
     _check_sources_stay(mixtures)
-    target.mkdir(parents=True, exist_ok=True)
     begin(target)
     made = each(functools.partial(make, seed=seed), mixtures, jobs, progress)
     _write_maps(target, mixtures, made)

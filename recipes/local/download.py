@@ -21,7 +21,7 @@ from urllib.error import HTTPError, URLError
 from tqdm import tqdm
 
 BLOCK = 1 << 20
-PARTIAL = 206  # HTTP: the rest, as asked for
+PARTIAL, BEYOND = 206, 416  # HTTP: the rest, as asked for; there is none
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
@@ -51,9 +51,21 @@ def download(archive: Archive, folder: Path) -> None:
         return
     part = path.with_name(f"{path.name}.part")
     if not (archive.bytes and part.exists() and part.stat().st_size == int(archive.bytes)):
-        fetch(archive.url, part)
+        fetch_rest(archive, part)
     check(archive, part)
     os.replace(part, path)
+
+
+def fetch_rest(archive: Archive, part: Path) -> None:
+    """Fetch what ``part`` lacks; all anew where nothing is left and no check sum will judge it."""
+    try:
+        fetch(archive.url, part)
+    except HTTPError as error:
+        if error.code != BEYOND or not part.exists():
+            raise
+        if not (archive.md5 or archive.sha256):
+            part.unlink()
+            fetch(archive.url, part)
 
 
 def fetch(url: str, part: Path) -> None:

@@ -50,6 +50,30 @@ def stems(folder):
     return sorted(path.stem for path in folder.iterdir())
 
 
+FEW = {
+    "facades": "--size 32 --train 1 --val 1",
+    "horse2zebra": "--size 32 --train 1 --test 1",
+    "super_resolution": "--size 32 --train 1 --test 1",
+    "text_to_image": "--size 8 --pictures 2",
+    "voicebank": "--rate 16000 --utterances 1",
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_miniature_that_was_killed_is_made_again(script, monkeypatch, tmp_path, name):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    module = script(f"{name}/local/miniature.py")
+    monkeypatch.setattr("sys.argv", ["miniature.py", str(tmp_path / "corpus"), *FEW[name].split()])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            module.main()
+    assert module.main() == 0
+    assert stems(tmp_path) == ["corpus"] and stems(tmp_path / "corpus")
+
+
 # Pairs
 
 

@@ -1,6 +1,7 @@
 """Stages 0 and 1 of recipes/voicebank: what is downloaded, what becomes of it, what is refused."""
 
 import hashlib
+import os
 import shutil
 import threading
 import zipfile
@@ -182,6 +183,56 @@ def test_what_a_kill_cuts_short_is_no_recording(script, unpacked, monkeypatch, t
     assert list(job.target("noisy").parent.iterdir()) == [job.target("noisy")]
 
 
+@pytest.mark.parametrize("kind", ["unpacked", "miniature"])
+@pytest.mark.parametrize("left", ["a broken file", "an older sound"])
+def test_what_is_broken_or_older_than_its_source_is_done_again(
+    script, request, tmp_path, kind, left
+):
+    corpus = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy")
+    module = script("voicebank/local/prepare.py")
+    job = module.jobs_of(corpus, tmp_path / "data")[0]
+    module.convert(job)
+    target = job.target("clean")
+    right = target.read_bytes()
+    if left == "a broken file":
+        target.write_bytes(b"")
+    else:
+        soundfile.write(target, np.ones(soundfile.info(target).frames) / 2, 16000)
+        assert module.convert(job)[0] and target.read_bytes() != right  # taken for done
+        place, name = job.clean
+        later = target.stat().st_mtime + 1
+        os.utime(place / name if kind == "unpacked" else place, (later, later))
+    assert module.convert(job) == (soundfile.info(target).duration, "")
+    assert target.read_bytes() == right
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("data", "data: file exists"),
+        ("data/test", "data/test/wav/noisy: not a directory"),
+        ("", "a process died"),
+    ],
+)
+def test_what_can_not_be_written_is_a_line(
+    script, monkeypatch, miniature, tmp_path, capsys, place, said
+):
+    def each(function, items, *_):
+        if not place:
+            raise RuntimeError("a process died")
+        return [function(one) for one in items if one.set == "test"]
+
+    if place:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("")
+    module = script("voicebank/local/prepare.py")
+    monkeypatch.setattr(module, "each", each)
+    monkeypatch.setattr("sys.argv", ["prepare.py", str(miniature), str(tmp_path / "data")])
+    assert module.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prepare: ") and line.endswith(said)
+
+
 def test_a_truncated_archive_is_named(miniature, prepare, tmp_path, capsys):
     corpus = tmp_path / "corpus"
     shutil.copytree(miniature, corpus)
@@ -228,6 +279,9 @@ class Server(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "bytes=0-")
         self.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if start >= len(data):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
@@ -290,6 +344,19 @@ def test_download_goes_on_where_the_connection_broke(served, download, tmp_path,
     assert same(tmp_path / "corpus", server.files)
     assert "the connection ended early; run again to go on" in capsys.readouterr().err
     assert f"bytes={2 * server.limit}-" in server.asked
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["check sum", "no check sum"])
+def test_download_goes_on_after_the_last_byte(served, download, tmp_path, known):
+    server, url, listing = served
+    name, data = next(iter(server.files.items()))
+    md5 = hashlib.md5(data).hexdigest() if known else ""
+    listing.write_text(f"archive\tbytes\tmd5\turl\n{name}\t\t{md5}\t{url}/{name}\n")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / f"corpus/{name}.part").write_bytes(data)
+    assert download(listing, tmp_path / "corpus") == 0
+    assert same(tmp_path / "corpus", {name: data})
+    assert server.asked == [f"bytes={len(data)}-", *([] if known else ["bytes=0-"])]
 
 
 def test_download_refuses_what_is_not_the_archive(served, download, tmp_path, capsys):

@@ -398,6 +398,18 @@ def test_what_is_newer_or_otherwise_made_is_done_again(run, recordings, tmp_path
     assert len(written) == 6 and check(tmp_path / "out", rate=8000) == []
 
 
+def test_a_recording_in_the_place_of_another_is_imported_though_it_is_older(run, tmp_path):
+    for number, name in enumerate("abc"):
+        path = save(tmp_path / f"in/{name}.wav", speech(0.2 + number / 10, number))
+        os.utime(path, (number, number))
+    assert run("import", "in", "out")[0] == 0
+    kept = (tmp_path / "out/wav/c.wav").stat().st_mtime_ns
+    (tmp_path / "in/b.wav").replace(tmp_path / "in/a.wav")
+    assert run("import", "in", "out", "--force")[0] == 0
+    assert audio.read(tmp_path / "out/wav/a.wav")[0].shape[1] == round(0.3 * RATE)
+    assert (tmp_path / "out/wav/c.wav").stat().st_mtime_ns == kept
+
+
 def test_what_was_made_otherwise_is_not_taken_for_done(run, recordings, tmp_path, monkeypatch):
     """Cut short, an import with other settings leaves nothing that its repetition would trust."""
     assert run("import", recordings, "out")[0] == 0
@@ -677,6 +689,32 @@ def test_split_writes_two_directories(run, sources):
     assert speakers[0] | speakers[1] == {"ann", "bob"} and not speakers[0] & speakers[1]
 
 
+def test_cut_short_at_any_map_a_split_goes_on(run, sources, monkeypatch):
+    split = "split speech {0}train {0}dev --speakers 1".format
+    replace = kaldi.os.replace
+    assert run(*split("whole/").split())[0] == 0
+    for survivors in range(6):
+        left = iter(range(survivors))
+
+        def cut(*paths, left=left):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            replace(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kaldi.os, "replace", cut)
+            assert run(*split(f"{survivors}/").split())[0] == 130
+        assert run(*split(f"{survivors}/").split())[0] == 0
+        assert contents(sources / f"{survivors}") == contents(sources / "whole")
+        assert run(*split(f"{survivors}/").split())[0] == 2  # both are complete
+
+
+def test_a_split_replaces_no_directory_of_another_command(run, sources):
+    kaldi.begin(sources / "dev")
+    status, (line,) = run("split", "noise", "speech", "dev", "--speakers", 1)
+    assert status == 2 and line == "speech: is there and complete; --force overwrites it"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -698,3 +736,37 @@ def test_what_cannot_be_done_is_a_line_and_changes_nothing(run, sources, argumen
     status, (line,) = run(*arguments)
     assert status == 2 and words in line
     assert contents(sources) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "subset speech keep --first 1",
+        "combine keep speech",
+        "split speech keep dev --speakers 1",
+        "split speech train keep --speakers 1",
+        "import speech/wav keep",
+        "mix --speech speech --noise noise keep",
+    ],
+)
+def test_files_of_others_that_are_named_as_maps_stay(run, sources, arguments):
+    (sources / "keep").mkdir()
+    (sources / "keep/text").write_text("notes")
+    before = contents(sources)
+    status, (line,) = run(*arguments.split())
+    assert status == 2 and line.startswith("keep: no data directory, but has a file 'text'")
+    assert contents(sources) == before
+    assert run(*arguments.split(), "--force")[0] == 0
+    assert not (sources / "keep/text").exists() and not (sources / "keep/.begun").exists()
+
+
+def test_maps_that_were_cut_short_are_replaced(run, sources, monkeypatch):
+    def killed(path, _):
+        path.write_text("torn")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kaldi, "write_map", killed)
+        assert run("subset", "speech", "part", "--first", 1)[0] == 130
+    assert (sources / "part/spk2utt").read_text() == "torn"
+    assert run("subset", "speech", "part", "--first", 1)[0] == 0

@@ -5,6 +5,7 @@ each class its own, in a light that falls off and with noise. Both can be told f
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def main() -> int:
         parser.exit(2, f"miniature: {given.target} exists; remove it or name another\n")
     palette, number = read_palette(PALETTE), 0
     part = given.target.with_name(f"{given.target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     for name, count in (("train", given.train), ("val", given.val)):
         (part / name).mkdir(parents=True)
         for _ in range(count):

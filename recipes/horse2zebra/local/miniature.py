@@ -1,6 +1,7 @@
 """Make a corpus in the layout of horse2zebra: shapes of one color, and shapes in stripes."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def main() -> int:
     if given.target.exists():
         parser.exit(2, f"miniature: {given.target} exists; remove it or name another\n")
     part, number = given.target.with_name(f"{given.target.name}.part"), 0
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     for name, count in (("train", given.train), ("test", given.test)):
         for letter in "AB" if count else "":
             (part / f"{name}{letter}").mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Make a corpus to enlarge: gratings, fine and coarse, behind shapes of one color."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def main() -> int:
     if given.target.exists():
         parser.exit(2, f"miniature: {given.target} exists; remove it or name another\n")
     part, number = given.target.with_name(f"{given.target.name}.part"), 0
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     for name, count in (("train", given.train), ("test", given.test)):
         (part / name).mkdir(parents=True)
         for _ in range(count):

@@ -6,6 +6,7 @@ these.
 
 import argparse
 import json
+import shutil
 import sys
 from itertools import product
 from pathlib import Path
@@ -60,6 +61,7 @@ def main() -> int:
         parser.exit(2, f"miniature: {given.target} exists; remove it or name another\n")
     kinds = list(product(SIZES, COLORS, SHAPES, SIDES))
     part, lines = given.target.with_name(f"{given.target.name}.part"), []
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     (part / "images").mkdir(parents=True)
     for number in range(given.pictures):
         kind, place = kinds[number % len(kinds)], f"images/{number:03}.png"

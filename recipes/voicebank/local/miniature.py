@@ -8,6 +8,7 @@ folder that holds pairs (clean/ and noisy/, and mixtures.jsonl with their noise 
 import argparse
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -216,6 +217,7 @@ def main() -> int:
 def make(given: argparse.Namespace) -> None:
     """Make the corpus."""
     rate, part = given.rate, given.target.with_name(f"{given.target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     part.mkdir(parents=True)
     sets = {name: synthetic(name, given.utterances, rate) for name in SETS}
     if given.speech:

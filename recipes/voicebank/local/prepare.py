@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from segan import kaldi
 from segan.audio import resample
+from segan.batch import describe
 from segan.parallel import each
 
 RATE = 16000
@@ -140,10 +141,13 @@ def jobs_of(corpus: Path, data: Path) -> list[Job]:
 
 
 def convert(job: Job) -> tuple[float, str]:
-    """Write the utterance's sounds; return its seconds, or what is wrong with it."""
+    """Write the utterance's sounds; return its seconds, or what is wrong with it.
+
+    Raises Fault where they can't be written, which others can't be either.
+    """
+    if seconds := finished(job):
+        return seconds, ""
     try:
-        if all(job.target(side).exists() for side in ("noisy", "clean")):
-            return soundfile.info(job.target("clean")).duration, ""
         waves = {}
         for side in ("noisy", "clean"):
             wave, rate = load(*getattr(job, side))
@@ -156,6 +160,22 @@ def convert(job: Job) -> tuple[float, str]:
         return clean / RATE, ""
     except Fault as fault:
         return 0.0, str(fault)
+    except OSError as error:
+        raise Fault(describe(error, str(job.folder))) from None
+
+
+def finished(job: Job) -> float:
+    """Return the seconds of sounds that are there and not older than their sources, else 0."""
+    try:
+        for side in ("noisy", "clean"):
+            place, name = getattr(job, side)
+            source = place / name if place.is_dir() else place
+            if job.target(side).stat().st_mtime < source.stat().st_mtime:
+                return 0.0
+        noisy, clean = (soundfile.info(job.target(side)).duration for side in ("noisy", "clean"))
+    except (OSError, soundfile.LibsndfileError):
+        return 0.0
+    return clean if noisy == clean else 0.0
 
 
 def convert_all(jobs: list[Job], processes: int) -> list[float]:
@@ -217,7 +237,7 @@ def forget_other_corpus(corpus: Path, data: Path) -> None:
 
 
 def main() -> int:
-    """Return 0, or 2 where the corpus is not as it should be."""
+    """Return 0, or 2 where the corpus is not as it should be or the data can't be written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("data", type=Path)
@@ -230,8 +250,8 @@ def main() -> int:
         forget_other_corpus(corpus, data)
         seconds = convert_all(jobs, given.jobs)
         write_directories(jobs, seconds, corpus, data, set(given.dev.split(",")))
-    except ValueError as error:
-        lines = str(error).splitlines()
+    except (OSError, ValueError, RuntimeError) as error:
+        lines = (describe(error) if isinstance(error, OSError) else str(error)).splitlines()
         more = [f"... and {len(lines) - 20} more"] if len(lines) > 20 else []
         for line in [*lines[:20], *more]:
             print(f"prepare: {line}", file=sys.stderr)
