@@ -218,7 +218,7 @@ def score(pairs: list[Pair], metrics: list[str], rate: int | None, jobs: int) ->
 
 def lost(pair: Pair) -> Result:
     """Return the result of a pair whose process died."""
-    return failed(pair, "its process died, perhaps for lack of memory: try --jobs 1")
+    return failed(pair, "its process died twice, perhaps for lack of memory")
 
 
 def score_pair(pair: Pair, metrics: Sequence[str], rate: int | None = None) -> Result:

@@ -1,10 +1,11 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -230,13 +231,49 @@ def test_a_file_that_cannot_be_scored_is_named_and_the_rest_scored(corpus, capsy
     assert list(content["not_scored"]["enhanced"]) == ["a"]
 
 
-def test_when_a_process_dies_its_files_are_named():
-    future = Future()
-    future.set_exception(BrokenExecutor())
+class Mortal(ThreadPoolExecutor):
+    """Threads that stand for processes: where one dies, all that the pool has is lost."""
+
+    dead = False
+
+    def __init__(self, jobs, *_, **__):
+        super().__init__(jobs)
+
+    def submit(self, function, item):
+        return super().submit(self.work, function, item)
+
+    def work(self, function, item):
+        if not self.dead:
+            with contextlib.suppress(ZeroDivisionError):
+                return function(item)
+        self.dead = True
+        raise BrokenExecutor
+
+
+def test_what_kills_its_process_is_lost_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", Mortal)
+    once, told = [5], []
+
+    def work(number):
+        if number in once:
+            once.remove(number)
+            number = 0  # as killed by somebody else
+        return 84 // (number if number not in (3, 11) else 0)
+
+    def progress(results, total):
+        assert total == 20
+        return map(lambda result: told.append(result) or result, results)
+
+    found = parallel.each(work, range(1, 21), 2, progress, lost=lambda number: f"lost {number}")
+    expected = [f"lost {n}" if n in (3, 11) else 84 // n for n in range(1, 21)]
+    assert found == expected and len(told) == 20
+    with pytest.raises(RuntimeError, match="a process died twice"):
+        parallel.each(work, range(1, 21), 2)
+
+
+def test_a_pair_whose_process_died_is_named():
     pair = evaluate.Pair("enhanced", "a", Path("c"), Path("e"))
-    assert "process died" in parallel.result_of(future, pair, evaluate.lost).failure
-    with pytest.raises(RuntimeError, match=r"a process died.*try --jobs 1"):
-        parallel.result_of(future, pair, None)
+    assert evaluate.notes([evaluate.lost(pair)])[1].startswith("  enhanced a: its process died")
 
 
 # What is refused
