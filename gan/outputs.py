@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from gan import signals
+
 
 class Refusal(ValueError):
     """What was asked for cannot be done; the message says why, in lines for the user."""
@@ -21,12 +23,15 @@ def run(
 ) -> int:
     """Return a program's exit code: its action's, 2 after a refusal, 130 after Ctrl-C.
 
+    SIGTERM ends it as Ctrl-C does, by ``SystemExit`` with status 143.
+
     Args:
         parser: of its command line, whose ``prog`` is its name.
         action: of the options and of the command as it was given.
         argv: its arguments; those of this process where None.
     """
     options = parser.parse_args(argv)
+    signals.exit_on_terminate()
     try:
         return action(options, [parser.prog, *(sys.argv[1:] if argv is None else argv)])
     except (Refusal, OSError) as error:

@@ -1,10 +1,15 @@
-"""The same function over many items, in several processes; Ctrl-C ends them at once."""
+"""The same function over many items, in several processes.
+
+They end at once with the program: on Ctrl-C, on SIGTERM where that is ``SystemExit`` (as by
+``gan.signals.exit_on_terminate``), and where it is killed.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import closing, suppress
@@ -82,7 +87,7 @@ def until_one_dies(
     """
     left = dict.fromkeys(numbers)
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, spawn, initializer=ignore_interrupts)
+    pool = ProcessPoolExecutor(jobs, spawn, initializer=begin)
     futures: dict[Future, int] = {}
     try:
         with suppress(BrokenExecutor), signals.held_back(signal.SIGINT):  # the processes start here
@@ -104,6 +109,13 @@ def until_one_dies(
         pool.shutdown(cancel_futures=True)
 
 
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent process."""
+def begin() -> None:
+    """Leave Ctrl-C to the parent process, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End this process where its parent is killed, which would else wait for work for ever."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -401,6 +401,28 @@ def test_an_interrupt_ends_it_at_once_and_nothing_is_written(tmp_path, jobs):
     assert not (tmp_path / "out").exists()
 
 
+def test_sigterm_ends_it_as_an_interrupt_does(corpus, monkeypatch):
+    monkeypatch.setattr(evaluate, "score", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            run(corpus)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_processes_end_with_a_killed_parent():
+    code = (
+        "import functools, os, signal\n"
+        "from segan import parallel\n"
+        "parallel.each(functools.partial(os.kill, os.getpid()), [signal.SIGKILL, 0], 2)\n"
+    )
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT)
+    assert started.communicate(timeout=60) == (b"", None)  # the pipe closes when they end
+    assert started.returncode == -signal.SIGKILL
+
+
 def test_help_starts_without_the_heavy_libraries():
     code = (
         "import sys; from segan import evaluate as e; e.parser().format_help(); print(*sys.modules)"
