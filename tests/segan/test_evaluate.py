@@ -310,17 +310,20 @@ def test_a_name_in_two_formats_is_refused(corpus, capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "match"),
+    ("content", "match"),
     [
-        ("a sph2pipe -f wav a.sph |", "line 2: a command"),
-        ("a", "line 2: want 'utterance path'"),
-        ("x elsewhere.wav", "line 2: utterance given twice"),
+        (b"x some.wav\na sph2pipe -f wav a.sph |\n", "wav.scp: a: a command"),
+        (b"x some.wav\na\n", "wav.scp:2: expected 'key value'"),
+        (b"x some.wav\nx elsewhere.wav\n", "wav.scp:2: 'x' stands twice"),
+        (b"\xfc some.wav\n", "wav.scp: is not valid UTF-8"),
+        (b"\xef\xbb\xbfa some.wav\n", "wav.scp: begins with a byte order mark"),
+        (b"", "wav.scp: empty"),
     ],
 )
-def test_script_files_that_cannot_be_used_are_refused(corpus, capsys, line, match):
+def test_script_files_that_cannot_be_used_are_refused(corpus, capsys, content, match):
     data = corpus / "data"
     data.mkdir()
-    (data / "wav.scp").write_text(f"x some.wav\n{line}\n", encoding="utf-8")
+    (data / "wav.scp").write_bytes(content)
     assert run(corpus, enhanced="data") == 2
     assert match in refused(capsys)
 
