@@ -71,12 +71,15 @@ def check_free(folder: Path, names: Sequence[str], force: bool) -> None:
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write texts by file name into ``folder``, each whole or none at all."""
+    """Write texts by file name into ``folder``, each whole or none at all.
+
+    What stands in them for the bytes of a name that is not UTF-8 is written as an escape.
+    """
     parts = {name: folder / f"{name}.part" for name in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            parts[name].write_text(text, encoding="utf-8", newline="\n")
+            parts[name].write_bytes(text.encode("utf-8", "backslashreplace"))
         for name, part in parts.items():
             part.replace(folder / name)
     except OSError as error:

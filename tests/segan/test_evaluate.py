@@ -115,6 +115,16 @@ def test_processes_give_what_one_process_gives(corpus, capsys):
     assert tsv(corpus / "one") == tsv(corpus / "two")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_a_name_that_is_not_utf8_is_written_as_an_escape(corpus, capsys):
+    for folder, suffix in (("clean", ".flac"), ("enhanced", ".wav")):
+        path = corpus / folder / f"a{suffix}"
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xfc" + suffix.encode()))
+    assert run(corpus, "-m", "snr", "-o", corpus / "out") == 0
+    assert [row["utterance"] for row in tsv(corpus / "out")] == ["b", "deep/c", r"\udcfc"]
+    assert summary(corpus / "out")["systems"]["enhanced"]["snr"]["n"] == 3
+
+
 def test_two_files_need_no_common_name(corpus, capsys):
     assert run(corpus, "-m", "snr", clean="clean/a.flac", enhanced="enhanced/b.wav") == 0
     assert float(rows(capsys.readouterr().out)["enhanced"]["SNR"]) < 10
