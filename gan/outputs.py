@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from gan import signals
+
 
 class Refusal(ValueError):
     """What was asked for cannot be done; the message says why, in lines for the user."""
@@ -21,12 +23,15 @@ def run(
 ) -> int:
     """Return a program's exit code: its action's, 2 after a refusal, 130 after Ctrl-C.
 
+    SIGTERM ends it as Ctrl-C does, by ``SystemExit`` with status 143.
+
     Args:
         parser: of its command line, whose ``prog`` is its name.
         action: of the options and of the command as it was given.
         argv: its arguments; those of this process where None.
     """
     options = parser.parse_args(argv)
+    signals.exit_on_terminate()
     try:
         return action(options, [parser.prog, *(sys.argv[1:] if argv is None else argv)])
     except (Refusal, OSError) as error:
@@ -66,12 +71,15 @@ def check_free(folder: Path, names: Sequence[str], force: bool) -> None:
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write texts by file name into ``folder``, each whole or none at all."""
+    """Write texts by file name into ``folder``, each whole or none at all.
+
+    What stands in them for the bytes of a name that is not UTF-8 is written as an escape.
+    """
     parts = {name: folder / f"{name}.part" for name in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            parts[name].write_text(text, encoding="utf-8", newline="\n")
+            parts[name].write_bytes(text.encode("utf-8", "backslashreplace"))
         for name, part in parts.items():
             part.replace(folder / name)
     except OSError as error:

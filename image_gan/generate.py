@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
+
+from gan import signals
 
 DESCRIPTION = """\
 Translate pictures with a trained network. Each output keeps its input's size, format, bit depth,
@@ -134,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         own.error("--target: the targets are shown on a contact sheet; add --grid FILE.png")
     if arguments.target and arguments.side_by_side:
         own.error("--target, --side-by-side: the target is in a folder or beside, not both")
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.exit_on_terminate()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -154,10 +155,6 @@ def _check_kind(own: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     only = ("recursive", "target", "side_by_side", "color", "range")
     if texts and (given := [name for name in only if getattr(arguments, name)]):
         own.error(f"--{given[0].replace('_', '-')}: is for pictures that go in, not for text")
-
-
-def _terminate(*_) -> None:
-    sys.exit(143)  # unlike the default, removes what is half-written
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +30,7 @@ import soundfile as sf
 
 from segan import audio, filenames
 from segan.filenames import shown
+from segan.parallel import end_with_parent
 
 if TYPE_CHECKING:
     from segan.enhance import Enhancer
@@ -532,15 +533,9 @@ class _Worker:
 def _begin(options: Options, stop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us through stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _Worker.enhancer = load(options._replace(threads=options.threads or 1))
     _Worker.stop = stop
-
-
-def _end_with_parent() -> None:
-    """End this process where its parent is killed, which would else wait for work for ever."""
-    connection.wait([parent_process().sentinel])
-    os._exit(1)
 
 
 def _work(job: Job, options: Options) -> Outcome:

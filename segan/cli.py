@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 import time
 from collections.abc import Sequence
+
+from gan import signals
 
 DESCRIPTION = """\
 Clean the speech in sound files: noise goes, the voice stays. Everything runs on this computer.
@@ -156,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
     try:
         arguments = _parsed(argv)
-        signal.signal(signal.SIGTERM, _terminate)
+        signals.exit_on_terminate()
         return _run(arguments)
     except KeyboardInterrupt:
         _say("interrupted")
@@ -185,10 +186,6 @@ def _check_fit(arguments: argparse.Namespace) -> None:
             option = f"--{name.replace('_', '-')}"
             other = f"doesn't go with --{way}" if way in UNFIT else "goes with --live alone"
             raise ValueError(f"{option} {other}; leave it out")
-
-
-def _terminate(*_) -> None:
-    sys.exit(143)  # unlike the default, removes what is half-written
 
 
 def _say(line: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from gan import signals
 
 DESCRIPTION = """\
 Make, check, mix and cut Kaldi data directories: folders whose wav.scp lists a corpus, a line
@@ -269,7 +270,7 @@ def _ratios(text: str) -> list[float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, 2 where anything failed, 130 after Ctrl-C."""
     options = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.exit_on_terminate()
     try:
         return options.run(options)
     except (OSError, ValueError, RuntimeError) as error:
@@ -280,10 +281,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; give the same command again")
         return 130
-
-
-def _terminate(*_) -> None:
-    sys.exit(143)  # unlike the default, ends the processes that work for it
 
 
 def _say(text: str) -> None:

@@ -187,19 +187,24 @@ def collect(place: Path, scp: str = "wav.scp") -> dict[str, Path]:
 
 def scp_entries(scp: Path) -> dict[str, Path]:
     """Return the files that a Kaldi script file names, by utterance; commands are refused."""
-    entries: dict[str, Path] = {}
-    for number, line in enumerate(scp.read_text(encoding="utf-8").splitlines(), start=1):
-        name, value = (*line.split(maxsplit=1), "", "")[:2]
-        value = value.strip()
+    table = read_table(scp)
+    for name, value in table.items():
         if value.endswith("|"):
-            raise Refusal(f"{scp}, line {number}: a command (it ends in '|'): give a file instead")
-        if not value or name in entries:
-            fault = "utterance given twice" if name in entries else "want 'utterance path'"
-            raise Refusal(f"{scp}, line {number}: {fault}: {line.strip()!r}")
-        entries[name] = Path(value)
-    if not entries:
-        raise Refusal(f"{scp}: names no file")
-    return entries
+            raise Refusal(f"{scp}: {name}: a command (it ends in '|'): give a file instead")
+    return {name: Path(value) for name, value in table.items()}
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Return the ``utterance value`` lines of a Kaldi file, which must have some."""
+    from segan.kaldi import read_map
+
+    try:
+        table = read_map(path)
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from None
+    if not table:
+        raise Refusal(f"{path}: empty; remove the file, or write 'utterance value' lines")
+    return table
 
 
 # Scores
@@ -218,7 +223,7 @@ def score(pairs: list[Pair], metrics: list[str], rate: int | None, jobs: int) ->
 
 def lost(pair: Pair) -> Result:
     """Return the result of a pair whose process died."""
-    return failed(pair, "its process died, perhaps for lack of memory: try --jobs 1")
+    return failed(pair, "its process died twice, perhaps for lack of memory")
 
 
 def score_pair(pair: Pair, metrics: Sequence[str], rate: int | None = None) -> Result:

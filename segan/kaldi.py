@@ -51,7 +51,8 @@ def read_map(path: str | Path) -> dict[str, str]:
     """Return the ``key value`` lines of a Kaldi file as a dict, in their order.
 
     Raises:
-        ValueError: naming the file and line, where a line has no value or a key stands twice.
+        ValueError: naming the file and line, where a line has no value or a key stands twice; where
+            the file is not UTF-8, or begins with a byte order mark.
     """
     table: dict[str, str] = {}
     if not Path(path).is_file():
@@ -60,6 +61,8 @@ def read_map(path: str | Path) -> dict[str, str]:
         lines = Path(path).read_text(encoding="utf-8").removesuffix("\n")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: is not valid UTF-8; save it as UTF-8") from None
+    if lines.startswith("\ufeff"):
+        raise ValueError(f"{path}: begins with a byte order mark; save it as UTF-8 without BOM")
     for number, line in enumerate(lines.split("\n") if lines else [], 1):
         key, *value = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=1)
         if not value:

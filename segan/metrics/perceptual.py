@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from segan.metrics.checks import NoScore, metric
 # The pesq library overruns its table of 50 utterances, and crashes the process, on recordings with
 # more. 50 of them, each of at least 200 ms and 188 ms apart, take longer than this:
 LONGEST_PESQ = 19  # seconds
+SILENT = "the estimate is silent"
 
 
 @metric
@@ -22,8 +24,8 @@ def pesq(clean, enhanced, rate, mode=None) -> float:
     ``mode="nb"``: narrow band (P.862.1, at most 4.549). Both signals ``(T,)``; rates other than
     8000 and 16000 Hz are resampled to 16000. A recording of over 19 s is scored in equal parts, and
     the mean of those with speech returned. NaN, with a warning, where PESQ finds no speech, or less
-    than a quarter of a second. Raises ``ValueError`` as ``validate`` does, for another mode, and
-    for wide band at 8000 Hz.
+    than a quarter of a second, and where the estimate is silent, be it in one part with speech.
+    Raises ``ValueError`` as ``validate`` does, for another mode, and for wide band at 8000 Hz.
 
     Source: the C code of ITU-T P.862, in the library ``pesq``.
     """
@@ -39,7 +41,7 @@ def pesq(clean, enhanced, rate, mode=None) -> float:
         rate = 16000
     parts = -(-len(clean) // (LONGEST_PESQ * rate))
     pairs = zip(np.array_split(clean, parts), np.array_split(enhanced, parts), strict=True)
-    return _mean_defined([_p862(*pair, rate, mode) for pair in pairs])
+    return _mean_defined([_p862(*pair, rate, mode) for pair in pairs], len(clean) / rate)
 
 
 def _p862(clean: np.ndarray, enhanced: np.ndarray, rate: int, mode: str) -> float | str:
@@ -47,21 +49,42 @@ def _p862(clean: np.ndarray, enhanced: np.ndarray, rate: int, mode: str) -> floa
     from pesq import PesqError
     from pesq import pesq as p862
 
-    if not enhanced.any():
-        return "the estimate is silent"
+    if not clean.any():
+        return "the reference is silent"
     try:
-        return p862(rate, clean, enhanced, mode)
+        if enhanced.any():
+            return p862(rate, clean, enhanced, mode)
+        p862(rate, clean, clean, mode)  # raises where there is no speech to be missed
+        return SILENT
     except PesqError as error:
         text = error.args[0]
         return (text.decode() if isinstance(text, bytes) else str(text)).lower()
 
 
-def _mean_defined(parts: list[float | str]) -> float:
-    """Return the mean of the numbers; raise ``NoScore`` with the first reason if there is none."""
+def _mean_defined(parts: list[float | str], seconds: float) -> float:
+    """Return the mean of the numbers; raise ``NoScore`` where there is none, or a silent part.
+
+    Args:
+        parts: the score of each, or the reason why it has none.
+        seconds: of all parts, which are equal.
+    """
     scores = [part for part in parts if not isinstance(part, str)]
+    if SILENT in parts:
+        where = f" at {_spans(parts, seconds / len(parts))} s" if scores else ""
+        raise NoScore(SILENT + where)
     if not scores:
         raise NoScore(parts[0])
     return float(np.mean(scores))
+
+
+def _spans(parts: list[float | str], seconds: float) -> str:
+    """Return from when to when the silent ones of the parts are, each so many seconds long."""
+    spans = []
+    for silent, group in itertools.groupby(range(len(parts)), lambda part: parts[part] == SILENT):
+        own = list(group)
+        if silent:
+            spans.append(f"{own[0] * seconds:.1f}-{(own[-1] + 1) * seconds:.1f}")
+    return ", ".join(spans)
 
 
 @metric

@@ -25,7 +25,7 @@ from gan.report.files import (
     within,
 )
 from gan.report.tables import Scores
-from segan.evaluate import COLUMNS
+from segan.evaluate import COLUMNS, read_table
 
 
 class Data(NamedTuple):
@@ -79,19 +79,6 @@ def read_data(folder: Path) -> Data:
         snr={u: finite(folder / "utt2snr", u, text) for u, text in snr.items()},
         seconds=total_seconds(noisy, lengths),
     )
-
-
-def read_table(path: Path) -> dict[str, str]:
-    """Return the ``utterance value`` lines of a Kaldi file, which must have some."""
-    from segan.kaldi import read_map
-
-    try:
-        table = read_map(path)
-    except (OSError, ValueError) as error:
-        raise Refusal(str(error)) from None
-    if not table:
-        raise Refusal(f"{path}: empty; remove the file, or write 'utterance value' lines")
-    return table
 
 
 def finite(path: Path, utterance: str, text: str) -> float:

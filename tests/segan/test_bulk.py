@@ -4,8 +4,6 @@ import io
 import os
 import random
 import re
-import signal
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -501,21 +499,6 @@ def test_a_job_that_kills_its_process_takes_no_other_along(threads, tmp_path):
     assert {one.job.name for one in found if one.error} == deadly
     assert all("its process was killed" in one.error for one in found if one.error)
     assert sorted(died) == ["3", "3", "7", "7"]  # once among others, once by itself
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_a_worker_ends_with_its_parent():
-    code = (
-        "import multiprocessing, os, signal\n"
-        "from segan import batch\n"
-        "if __name__ == '__main__':\n"
-        "    spawn = multiprocessing.get_context('spawn')\n"
-        "    spawn.Process(target=batch._end_with_parent).start()\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert started.communicate(timeout=60) == (b"", None)  # the pipe closes when the worker ends
-    assert started.returncode == -signal.SIGKILL
 
 
 # Far away

@@ -58,7 +58,7 @@ def directory(folder, waves, utt2spk=None):
 def run(monkeypatch, capsys, tmp_path):
     """Run the command in ``tmp_path`` in one process; give its status and the lines it prints."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data_cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(data_cli.signals, "exit_on_terminate", lambda: None)
 
     def run(*arguments):
         arguments = [str(argument) for argument in arguments]

@@ -1,10 +1,11 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_processes_give_what_one_process_gives(corpus, capsys):
     run(corpus, "-o", corpus / "one", "-m", "pesq,snr,wss")
     run(corpus, "-o", corpus / "two", "-m", "pesq,snr,wss", jobs=2)
     assert tsv(corpus / "one") == tsv(corpus / "two")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_a_name_that_is_not_utf8_is_written_as_an_escape(corpus, capsys):
+    for folder, suffix in (("clean", ".flac"), ("enhanced", ".wav")):
+        path = corpus / folder / f"a{suffix}"
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xfc" + suffix.encode()))
+    assert run(corpus, "-m", "snr", "-o", corpus / "out") == 0
+    assert [row["utterance"] for row in tsv(corpus / "out")] == ["b", "deep/c", r"\udcfc"]
+    assert summary(corpus / "out")["systems"]["enhanced"]["snr"]["n"] == 3
 
 
 def test_two_files_need_no_common_name(corpus, capsys):
@@ -230,13 +241,49 @@ def test_a_file_that_cannot_be_scored_is_named_and_the_rest_scored(corpus, capsy
     assert list(content["not_scored"]["enhanced"]) == ["a"]
 
 
-def test_when_a_process_dies_its_files_are_named():
-    future = Future()
-    future.set_exception(BrokenExecutor())
+class Mortal(ThreadPoolExecutor):
+    """Threads that stand for processes: where one dies, all that the pool has is lost."""
+
+    dead = False
+
+    def __init__(self, jobs, *_, **__):
+        super().__init__(jobs)
+
+    def submit(self, function, item):
+        return super().submit(self.work, function, item)
+
+    def work(self, function, item):
+        if not self.dead:
+            with contextlib.suppress(ZeroDivisionError):
+                return function(item)
+        self.dead = True
+        raise BrokenExecutor
+
+
+def test_what_kills_its_process_is_lost_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", Mortal)
+    once, told = [5], []
+
+    def work(number):
+        if number in once:
+            once.remove(number)
+            number = 0  # as killed by somebody else
+        return 84 // (number if number not in (3, 11) else 0)
+
+    def progress(results, total):
+        assert total == 20
+        return map(lambda result: told.append(result) or result, results)
+
+    found = parallel.each(work, range(1, 21), 2, progress, lost=lambda number: f"lost {number}")
+    expected = [f"lost {n}" if n in (3, 11) else 84 // n for n in range(1, 21)]
+    assert found == expected and len(told) == 20
+    with pytest.raises(RuntimeError, match="a process died twice"):
+        parallel.each(work, range(1, 21), 2)
+
+
+def test_a_pair_whose_process_died_is_named():
     pair = evaluate.Pair("enhanced", "a", Path("c"), Path("e"))
-    assert "process died" in parallel.result_of(future, pair, evaluate.lost).failure
-    with pytest.raises(RuntimeError, match=r"a process died.*try --jobs 1"):
-        parallel.result_of(future, pair, None)
+    assert evaluate.notes([evaluate.lost(pair)])[1].startswith("  enhanced a: its process died")
 
 
 # What is refused
@@ -273,17 +320,20 @@ def test_a_name_in_two_formats_is_refused(corpus, capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "match"),
+    ("content", "match"),
     [
-        ("a sph2pipe -f wav a.sph |", "line 2: a command"),
-        ("a", "line 2: want 'utterance path'"),
-        ("x elsewhere.wav", "line 2: utterance given twice"),
+        (b"x some.wav\na sph2pipe -f wav a.sph |\n", "wav.scp: a: a command"),
+        (b"x some.wav\na\n", "wav.scp:2: expected 'key value'"),
+        (b"x some.wav\nx elsewhere.wav\n", "wav.scp:2: 'x' stands twice"),
+        (b"\xfc some.wav\n", "wav.scp: is not valid UTF-8"),
+        (b"\xef\xbb\xbfa some.wav\n", "wav.scp: begins with a byte order mark"),
+        (b"", "wav.scp: empty"),
     ],
 )
-def test_script_files_that_cannot_be_used_are_refused(corpus, capsys, line, match):
+def test_script_files_that_cannot_be_used_are_refused(corpus, capsys, content, match):
     data = corpus / "data"
     data.mkdir()
-    (data / "wav.scp").write_text(f"x some.wav\n{line}\n", encoding="utf-8")
+    (data / "wav.scp").write_bytes(content)
     assert run(corpus, enhanced="data") == 2
     assert match in refused(capsys)
 
@@ -362,6 +412,28 @@ def test_an_interrupt_ends_it_at_once_and_nothing_is_written(tmp_path, jobs):
     assert process.returncode == 130
     assert told == "segan-evaluate: interrupted, nothing written\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_sigterm_ends_it_as_an_interrupt_does(corpus, monkeypatch):
+    monkeypatch.setattr(evaluate, "score", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            run(corpus)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_processes_end_with_a_killed_parent():
+    code = (
+        "import functools, os, signal\n"
+        "from segan import parallel\n"
+        "parallel.each(functools.partial(os.kill, os.getpid()), [signal.SIGKILL, 0], 2)\n"
+    )
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT)
+    assert started.communicate(timeout=60) == (b"", None)  # the pipe closes when they end
+    assert started.returncode == -signal.SIGKILL
 
 
 def test_help_starts_without_the_heavy_libraries():

@@ -356,6 +356,17 @@ def test_long_recordings_are_scored_by_pesq_in_parts(monkeypatch):
     assert metrics.pesq(clean, noisy, RATE) == pytest.approx(sum(halves) / 2)
 
 
+def test_long_recordings_muted_in_part_have_no_pesq_as_short_ones_have_none(monkeypatch):
+    monkeypatch.setattr(perceptual, "LONGEST_PESQ", 1)
+    clean, muted = np.tile(CLEAN[:RATE], 6), np.tile(NOISY[:RATE], 6)
+    clean[:RATE] = muted[:RATE] = 0  # no speech is missed there
+    assert metrics.pesq(clean, muted, RATE) > 1
+    muted[2 * RATE : 4 * RATE] = muted[5 * RATE :] = 0
+    reason = "the estimate is silent at 2.0-4.0, 5.0-6.0 s"
+    assert undefined(metrics.pesq, clean, muted, RATE) == reason
+    assert undefined(metrics.pesq, clean, 0 * muted, RATE) == "the estimate is silent"
+
+
 def test_a_recording_of_many_words_does_not_crash_pesq():
     words = np.tile(np.concatenate([CLEAN[1000:5000], np.zeros(4000)]), 120)  # 60 s, 120 words
     assert metrics.pesq(words, words, RATE) > 4.6
