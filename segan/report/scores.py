@@ -138,13 +138,9 @@ def read_system(folder: Path) -> System:
 def audio_files(folder: Path) -> dict[str, Path]:
     """Return the sounds in ``folder`` by name: as its wav.scp says, or by their file names."""
     from segan.audio import SUFFIXES
-    from segan.kaldi import read_map
 
     if (folder / "wav.scp").is_file():
-        try:
-            return {name: Path(path) for name, path in read_map(folder / "wav.scp").items()}
-        except ValueError as error:
-            raise Refusal(str(error)) from None
+        return {name: Path(path) for name, path in read_table(folder / "wav.scp").items()}
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     sounds = (path for path in files if path.suffix.lower() in SUFFIXES)
     return {path.stem: path for path in sounds if not path.name.startswith(".")}
