@@ -9,7 +9,7 @@ die() { echo "$(basename "$(dirname "$0")")/run.sh: $*" >&2; exit 2; }
 usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$1"; }
 
 parse_options() {
-  local name value
+  local name value  # which are set, and no options
   while [ $# -gt 0 ]; do
     case $1 in
       -h | --help) usage "$(basename "$0")"; exit 0 ;;
@@ -19,7 +19,8 @@ parse_options() {
       *) die "$1: options begin with --; --help lists them" ;;
     esac
     name=${name#--}; name=${name//-/_}
-    [[ $name =~ ^[a-z_]+$ && -n ${!name+set} ]] || die "--${name//_/-}: no such option; --help lists them"
+    [[ $name =~ ^[a-z_]+$ && ! $name =~ ^(name|value|called_from)$ && -n ${!name+set} ]] ||
+      die "--${name//_/-}: no such option; --help lists them"
     case ${!name} in
       true | false) [[ $value =~ ^(true|false)$ ]] || die "--${name//_/-} $value: true or false" ;;
     esac

@@ -67,6 +67,8 @@ def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
     ("words", "said"),
     [
         (["--sytem", "segan"], "--sytem: no such option; --help lists them"),
+        (["--name", "x"], "--name: no such option"),
+        (["--value=3"], "--value: no such option"),
         (["--system", "wavenet"], "--system wavenet: one of segan, segan_plus, default, embedded"),
         (["--tiny", "yes"], "--tiny yes: true or false"),
         (["--stage", "one"], "--stage, --stop-stage: whole numbers"),
