@@ -5,7 +5,7 @@ train() {
   local name=$1 config=$2
   shift 2
   set -- "system=$config" "name=$name" "folder=$exp/$name" "${data_settings[@]}" \
-    "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
+    "trainer.device=$device" "trainer.precision=$precision" "$@" $train_options
   if [ -n "$steps" ]; then set -- "trainer.steps=$steps" trainer.epochs=null "$@"; fi
   if [ -n "$batch_size" ]; then
     set -- "trainer.batch_size=$batch_size" trainer.accumulate=1 "$@"

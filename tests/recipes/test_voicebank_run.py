@@ -96,6 +96,18 @@ def test_a_training_does_not_go_on_with_other_data(recipe, name):
     assert done.stdout == ""
 
 
+def test_what_the_user_sets_for_a_training_comes_last(recipe, tmp_path):
+    (tmp_path / "cmd.sh").write_text("train_cmd=echo\n", encoding="utf-8")
+    words = ["--stage", "2", "--stop-stage", "2", "--system", "default", "--steps", "9"]
+    words += ["--train-options", "trainer.seed=7 trainer.steps=5"]
+    done = recipe.run(*words, "--cmd", str(tmp_path / "cmd.sh"))
+    trainings = [line for line in done.stdout.splitlines() if line.startswith("gan-train")]
+    assert len(trainings) == 2
+    for line in trainings:
+        settings = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        assert settings["trainer.seed"] == "7" and settings["trainer.steps"] == "5"
+
+
 def test_a_fault_of_the_corpus_stops_the_ladder(recipe, miniature, tmp_path):
     corpus = tmp_path / "corpus"
     shutil.copytree(miniature, corpus)
