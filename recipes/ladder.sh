@@ -64,4 +64,18 @@ finish() {
   mv "$marker.part" "$marker"
 }
 
+# stop_if_older NAME [START]: refuse to go on with a training, or its first run NAME_start, begun
+# on other data, or from the weights of another run than the one that left START.
+stop_if_older() {
+  local began start=${2-}
+  for began in "$exp/$1/config.yaml" "$exp/$1_start/config.yaml"; do
+    if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
+      die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
+    fi
+    if [ -f "$began" ] && [ -n "$start" ] && [ "$start" -nt "$began" ]; then
+      die "${began%/*} began before ${start%/*} was trained: remove it, or give another --exp"
+    fi
+  done
+}
+
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }

@@ -26,16 +26,6 @@ train_default() {
     trainer.seed=1 "$@"
 }
 
-# stop_if_older NAME: refuse to go on with a training that began on other data.
-stop_if_older() {
-  local began
-  for began in "$exp/$1/config.yaml" "$exp/$1_start/config.yaml"; do
-    if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
-      die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
-    fi
-  done
-}
-
 # model_of NAME: print the weights of a system, as segan-enhance --model takes them.
 model_of() {
   case $1 in

@@ -86,11 +86,19 @@ def test_a_wrong_option_dies_in_one_line(recipe, words, said):
 
 @pytest.mark.parametrize("name", ["default", "default_start"])
 def test_a_training_does_not_go_on_with_other_data(recipe, name):
-    for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
-        (recipe.folder / path).parent.mkdir(parents=True)
-        (recipe.folder / path).touch()
-        os.utime(recipe.folder / path, (number, number))
+    recipe.began_before_data(name)
     done = recipe.run("--stage", "2", "--system", "default")
+    assert done.returncode == 2
+    assert f"exp/{name} was trained on other data: remove it" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["default_start", "quality_start", "streaming"])
+def test_neither_do_those_of_the_package(recipe, recipes, name):
+    recipe.began_before_data(name)
+    folders = ["--data", recipe.folder / "data", "--exp", recipe.folder / "exp"]
+    recipe.command = ["bash", *map(str, [recipes / "default/run.sh", *folders])]
+    done = recipe.run("--stage", "2")
     assert done.returncode == 2
     assert f"exp/{name} was trained on other data: remove it" in done.stderr
     assert done.stdout == ""
