@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import hydra
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -202,10 +205,43 @@ def exits():
         raise SystemExit(2) from None
 
 
+def legible(word: str) -> str:
+    """Return ``key=value`` with its value quoted where that is text Hydra wouldn't take as it is.
+
+    ``data.folder=/home/josé/a,b`` becomes ``data.folder='/home/josé/a,b'``; else it stays the same.
+    """
+    key, _, value = word.partition("=")
+    quoted = f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+    return quoted if value and is_text(value, parsed(word)) and parsed(quoted) else word
+
+
+def is_text(value: str, override: Override | None) -> bool:
+    """Return whether text is meant where Hydra reads something else, or nothing at all (None).
+
+    A path that is there is one. So is ``/a,b/c``, which to Hydra is a sweep of two runs: who wants
+    these writes ``choice(/a,b/c)``. Other lists without brackets, and what begins as a list, a dict
+    or a quotation and isn't one, are left to Hydra's message.
+    """
+    if override is None:
+        return value[0] not in "[{'\"" or os.path.exists(value)
+    if override.value_type is ValueType.SIMPLE_CHOICE_SWEEP:
+        return bool(re.search(r"[/\\]", value)) or os.path.exists(value)
+    other = isinstance(override.value(), (str, list, dict)) and override.value() != value
+    return other and os.path.exists(value)
+
+
+def parsed(word: str) -> Override | None:
+    """Return a word of the command line as Hydra reads it, None where it can't."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None
+
+
 def main() -> None:
     """Run the command."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us, not Hydra's own printer
-    sys.argv[1:] = ["--help" if word == "-h" else word for word in sys.argv[1:]]
+    sys.argv[1:] = ["--help" if word == "-h" else legible(word) for word in sys.argv[1:]]
     with exits():
         train()
 

@@ -9,7 +9,7 @@ die() { echo "$(basename "$(dirname "$0")")/run.sh: $*" >&2; exit 2; }
 usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$1"; }
 
 parse_options() {
-  local name value
+  local name value  # which are set, and no options
   while [ $# -gt 0 ]; do
     case $1 in
       -h | --help) usage "$(basename "$0")"; exit 0 ;;
@@ -19,7 +19,8 @@ parse_options() {
       *) die "$1: options begin with --; --help lists them" ;;
     esac
     name=${name#--}; name=${name//-/_}
-    [[ $name =~ ^[a-z_]+$ && -n ${!name+set} ]] || die "--${name//_/-}: no such option; --help lists them"
+    [[ $name =~ ^[a-z_]+$ && ! $name =~ ^(name|value|called_from)$ && -n ${!name+set} ]] ||
+      die "--${name//_/-}: no such option; --help lists them"
     case ${!name} in
       true | false) [[ $value =~ ^(true|false)$ ]] || die "--${name//_/-} $value: true or false" ;;
     esac
@@ -70,6 +71,20 @@ is_scored() {
     echo "$exp/$1: scored on other data, so it is not in the report" >&2
     return 1
   fi
+}
+
+# stop_if_older NAME [START]: refuse to go on with a training, or its first run NAME_start, begun
+# on other data, or from the weights of another run than the one that left START.
+stop_if_older() {
+  local began start=${2-}
+  for began in "$exp/$1/config.yaml" "$exp/$1_start/config.yaml"; do
+    if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
+      die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
+    fi
+    if [ -f "$began" ] && [ -n "$start" ] && [ "$start" -nt "$began" ]; then
+      die "${began%/*} began before ${start%/*} was trained: remove it, or give another --exp"
+    fi
+  done
 }
 
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }

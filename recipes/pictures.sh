@@ -63,18 +63,6 @@ train_judge() {
   fi
 }
 
-# stop_if_older NAME [START]: refuse to go on with a training that began on other data, or from
-# the weights of another run than the one that left START.
-stop_if_older() {
-  local began=$exp/$1/config.yaml start=${2-}
-  if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
-    die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
-  fi
-  if [ -f "$began" ] && [ -n "$start" ] && [ "$start" -nt "$began" ]; then
-    die "${began%/*} began before ${start%/*} was trained: remove it, or give another --exp"
-  fi
-}
-
 # translate MODEL FOLDER OUTPUT [OPTION...]: the pictures in a folder, through a network.
 translate() {
   local model=$1 folder=$2 output=$3

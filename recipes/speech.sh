@@ -5,7 +5,7 @@ train() {
   local name=$1 config=$2
   shift 2
   set -- "system=$config" "name=$name" "folder=$exp/$name" "${data_settings[@]}" \
-    "trainer.device=$device" "trainer.precision=$precision" $train_options "$@"
+    "trainer.device=$device" "trainer.precision=$precision" "$@" $train_options
   if [ -n "$steps" ]; then set -- "trainer.steps=$steps" trainer.epochs=null "$@"; fi
   if [ -n "$batch_size" ]; then
     set -- "trainer.batch_size=$batch_size" trainer.accumulate=1 "$@"
@@ -24,16 +24,6 @@ train_default() {
   train default_start default_start "$@"
   train default default "init.generator=$exp/default_start/generator.safetensors" \
     trainer.seed=1 "$@"
-}
-
-# stop_if_older NAME: refuse to go on with a training that began on other data.
-stop_if_older() {
-  local began
-  for began in "$exp/$1/config.yaml" "$exp/$1_start/config.yaml"; do
-    if [ -f "$began" ] && [ "$data/.done" -nt "$began" ]; then
-      die "${began%/*} was trained on other data: remove it, or give another folder with --exp"
-    fi
-  done
 }
 
 # model_of NAME: print the weights of a system, as segan-enhance --model takes them.

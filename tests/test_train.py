@@ -150,6 +150,40 @@ def test_bad_input_is_one_line_and_exit_code_2(corpus, monkeypatch, capsys, word
     assert not (corpus / "exp").exists()
 
 
+@pytest.mark.parametrize("text", ["mé (x), a=b & ~c", "it's \\'s [1] {b:2}\\", "#;!", "a, b"])
+@pytest.mark.parametrize("key", ["data.folder=", "+x=/", "++x=C:\\", "~x=./"])
+def test_a_path_of_any_letters_is_read_as_it_stands(key, text):
+    word = f"{key}{'/' * key.endswith('=')}{text}/x"
+    read = train.parsed(train.legible(word))
+    assert read.get_key_element() == key.partition("=")[0]
+    assert read.value() == word.partition("=")[2]
+
+
+def test_what_hydra_reads_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "12").mkdir()
+    words = ["a=12", "a=null", "a=", "a=[1,2]", "a={b:1}", "a=${b},c", "a='é'", "a=/x y/z-1", "~a"]
+    words += ["a=choice(/a,/b)", "a=range(1,3)", "a=1,2", "--cfg", "-m", "--config-dir=/é", "job"]
+    words += ["a=[1,2", "a={b", "a='b", "ä=é"]  # and what it can't read is told by its message
+    assert [train.legible(word) for word in words] == words
+
+
+@pytest.mark.parametrize("name", ["[x]", "{b:1}", "a,b", "{b", "'x"])
+def test_a_folder_that_is_there_is_one_though_its_name_looks_like_a_list(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert train.parsed(train.legible(f"a={name}")).value() == name
+
+
+def test_a_folder_of_any_name_is_trained_in(tmp_path, monkeypatch, capsys):
+    place = tmp_path / "mé (x), a=b & ~c"
+    words = ["system=default_start", *TINY["default_start"], "dry_run=true"]
+    run(monkeypatch, *words, f"folder={place}")
+    assert yaml.safe_load(capsys.readouterr().out)["folder"] == str(place)
+
+
 class Broken(torch.utils.data.Dataset):
     def __len__(self):
         return 4

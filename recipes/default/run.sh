@@ -63,6 +63,7 @@ if begin 1 "16 kHz, and what is clean enough to learn from" "$data/.done" "$spee
   finish
 fi
 
+for model in default quality streaming; do stop_if_older "$model"; done
 settings="$device $precision $train_options"
 if begin 2 "the generator alone" "$exp/.default" "$settings" "$data/.done"; then
   train default_start trainer.steps=24000

@@ -26,6 +26,13 @@ class Recipe:
             [*self.command, *words], env=self.environment, capture_output=True, text=True
         )
 
+    def began_before_data(self, name: str):
+        """Make it look as if a training had begun before the data were written."""
+        for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
+            (self.folder / path).parent.mkdir(parents=True)
+            (self.folder / path).touch()
+            os.utime(self.folder / path, (number, number))
+
     def kill(self, sign: str, after: float):
         """Start a run, and kill everything in it ``after`` seconds from when it says ``sign``."""
         process = subprocess.Popen(

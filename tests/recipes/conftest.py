@@ -74,13 +74,6 @@ class PictureRecipe(Recipe):
         path = self.folder / "exp" / system / "scores/summary.json"
         return json.loads(path.read_text(encoding="utf-8"))["metrics"][metric]["value"]
 
-    def began_before_data(self, name: str):
-        """Make it look as if a training had begun before the data were written."""
-        for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
-            (self.folder / path).parent.mkdir(parents=True)
-            (self.folder / path).touch()
-            os.utime(self.folder / path, (number, number))
-
 
 @pytest.fixture(scope="session")
 def picture_corpus(recipes, tmp_path_factory):

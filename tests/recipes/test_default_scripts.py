@@ -1,10 +1,13 @@
-"""What the recipe of the embedded weights does to networks."""
+"""What the recipe of the embedded weights does to networks and recordings."""
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from gan.checkpoint import export, load_network
 from segan.generator import KINDS, BandGenerator
+from segan.kaldi import read_map
 
 TINY = {"channels": 8, "narrow": 2, "hidden": 6, "dilations": [1, 2]}
 
@@ -55,3 +58,63 @@ def test_a_network_between_two_has_its_share_of_both(script, small, tmp_path, mo
     for name, weight in between.state_dict().items():
         expected = 0.75 * small.state_dict()[name] + 0.25 * other.state_dict()[name]
         torch.testing.assert_close(weight, expected)
+
+
+@pytest.fixture
+def prepared(script, tmp_path, monkeypatch):
+    """Return a function that writes noises, prepares their folder and returns the maps."""
+    prepare = script("default/local/prepare.py")
+
+    def run(*names, kind="speech"):
+        sound = np.random.default_rng(0).standard_normal(16000) * np.geomspace(1e-3, 0.1, 16000)
+        for name in names:
+            path = tmp_path / "from" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, sound, 16000)
+        weights = tmp_path / "weights.tsv"
+        weights.write_text("x\t3\n", encoding="utf-8")
+        words = [kind, tmp_path / "from", tmp_path / "to", "--weights", weights]
+        monkeypatch.setattr("sys.argv", ["prepare.py", *map(str, words)])
+        prepare.main()
+        files = ("wav.scp", "utt2spk", "utt2weight")
+        return [read_map(tmp_path / "to" / file) for file in files]
+
+    return run
+
+
+def test_a_folder_for_each_corpus_becomes_a_data_directory(prepared):
+    sounds, speakers, weights = prepared("x/p1_1.wav", "x/p10_1 (a).flac", "my corpus/p1_1.wav")
+    assert speakers == {
+        "x-p1_p1_1": "x-p1",
+        "x-p10_p10_1_(a)": "x-p10",
+        "my_corpus-p1_p1_1": "my_corpus-p1",
+    }
+    assert weights == {"x-p1_p1_1": "3", "x-p10_p10_1_(a)": "3", "my_corpus-p1_p1_1": "1"}
+    assert set(sounds) == set(speakers)
+    assert {soundfile.info(path).subtype for path in sounds.values()} == {"PCM_16"}
+
+
+def test_folders_of_one_name_are_told_apart(prepared):
+    sounds, speakers, weights = prepared("a/x/p1_1.wav", "b/x/p1_1.wav")
+    assert speakers == {"a_x-p1_p1_1": "a_x-p1", "b_x-p1_p1_1": "b_x-p1"}
+    assert len(set(sounds.values())) == 2 and set(weights.values()) == {"3"}
+
+
+def test_what_cannot_be_used_is_named_and_passed_over(prepared, tmp_path, capsys):
+    (tmp_path / "from/x").mkdir(parents=True)
+    for name in ("broken.wav", "._p1_1.wav"):
+        (tmp_path / "from/x" / name).write_bytes(b"no sound")
+    sounds, *_ = prepared("x/p1_1.flac", "x/p1_1.wav", kind="noise")
+    assert set(sounds) == {"x_p1_1"}
+    broken, double = sorted(line for line in capsys.readouterr().err.split("\n") if "prep" in line)
+    assert "x/broken.wav: " in broken
+    assert "p1_1.wav: its id would be 'x_p1_1', as that of " in double
+
+
+def test_nothing_that_can_be_used_is_an_error(prepared, tmp_path, capsys):
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from/x.wav").write_bytes(b"no sound")
+    with pytest.raises(SystemExit, match="2"):
+        prepared()
+    assert "from: no recording in it can be used" in capsys.readouterr().err
+    assert not (tmp_path / "to/wav.scp").exists()

@@ -67,6 +67,8 @@ def test_killed_in_every_stage_and_run_again_it_ends_with_the_same_table(
     ("words", "said"),
     [
         (["--sytem", "segan"], "--sytem: no such option; --help lists them"),
+        (["--name", "x"], "--name: no such option"),
+        (["--value=3"], "--value: no such option"),
         (["--system", "wavenet"], "--system wavenet: one of segan, segan_plus, default, embedded"),
         (["--tiny", "yes"], "--tiny yes: true or false"),
         (["--stage", "one"], "--stage, --stop-stage: whole numbers"),
@@ -84,14 +86,34 @@ def test_a_wrong_option_dies_in_one_line(recipe, words, said):
 
 @pytest.mark.parametrize("name", ["default", "default_start"])
 def test_a_training_does_not_go_on_with_other_data(recipe, name):
-    for number, path in enumerate([f"exp/{name}/config.yaml", "data/.done"]):
-        (recipe.folder / path).parent.mkdir(parents=True)
-        (recipe.folder / path).touch()
-        os.utime(recipe.folder / path, (number, number))
+    recipe.began_before_data(name)
     done = recipe.run("--stage", "2", "--system", "default")
     assert done.returncode == 2
     assert f"exp/{name} was trained on other data: remove it" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["default_start", "quality_start", "streaming"])
+def test_neither_do_those_of_the_package(recipe, recipes, name):
+    recipe.began_before_data(name)
+    folders = ["--data", recipe.folder / "data", "--exp", recipe.folder / "exp"]
+    recipe.command = ["bash", *map(str, [recipes / "default/run.sh", *folders])]
+    done = recipe.run("--stage", "2")
+    assert done.returncode == 2
+    assert f"exp/{name} was trained on other data: remove it" in done.stderr
+    assert done.stdout == ""
+
+
+def test_what_the_user_sets_for_a_training_comes_last(recipe, tmp_path):
+    (tmp_path / "cmd.sh").write_text("train_cmd=echo\n", encoding="utf-8")
+    words = ["--stage", "2", "--stop-stage", "2", "--system", "default", "--steps", "9"]
+    words += ["--train-options", "trainer.seed=7 trainer.steps=5"]
+    done = recipe.run(*words, "--cmd", str(tmp_path / "cmd.sh"))
+    trainings = [line for line in done.stdout.splitlines() if line.startswith("gan-train")]
+    assert len(trainings) == 2
+    for line in trainings:
+        settings = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        assert settings["trainer.seed"] == "7" and settings["trainer.steps"] == "5"
 
 
 def test_a_fault_of_the_corpus_stops_the_ladder(recipe, miniature, tmp_path):
