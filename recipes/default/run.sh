@@ -53,7 +53,7 @@ train() {
   shift
   $train_cmd gan-train "system=$name" "name=$name" "folder=$exp/$name" \
     data=mixtures "data.speech=$data/speech" "data.noise=$data/noise" data.seconds=2 \
-    "data.snr=[-5,30]" "trainer.device=$device" "trainer.precision=$precision" "$@" $train_options
+    "data.snr=[-5,45]" "trainer.device=$device" "trainer.precision=$precision" "$@" $train_options
 }
 
 if begin 1 "16 kHz, and what is clean enough to learn from" "$data/.done" "$speech $noise"; then
