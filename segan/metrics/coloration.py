@@ -11,7 +11,7 @@ from segan.metrics.checks import Caution, validate
 
 LOWEST = 100  # Hz, where the third octaves begin
 LEAST = 0.01  # of the reference's energy is in a band that counts
-STRONG = 6  # dB: denoisers stay below 4, a filter made to please PESQ is at 7
+STRONG = 6  # dB: denoisers stay below 4.1, a filter made to please PESQ is at 7
 
 
 def coloration(clean, enhanced, rate: int) -> float:
