@@ -465,9 +465,9 @@ def test_translation_overfits_one_batch():
     trainer = Trainer(game, {"generator": player}, One(4), steps=400, device="cpu", bar=False)
     trainer.batch_size = 4
     batch = next(trainer.batches())
-    before = float(game.fool(batch, game.play(batch))["l1"])
+    before = game.fool(batch, game.play(batch))["l1"].item()
     trainer.run()
-    assert float(game.fool(batch, game.play(batch))["l1"]) < 0.05 * before
+    assert game.fool(batch, game.play(batch))["l1"].item() < 0.05 * before
 
 
 def test_swapping_source_and_target_changes_the_judge():
